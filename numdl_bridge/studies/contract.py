@@ -1,0 +1,222 @@
+"""What a study is: the question, the inputs, the quantities, the claims. No engine is imported.
+
+A study is data. Somebody who adds one writes `studies/<name>.py` with a module-level `STUDY`, and
+`engines/<engine>/<name>.py` with an `answer`; nothing is registered by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from ..errors import BadInputError, UnknownNameError
+
+Arrays = Mapping[str, np.ndarray]
+"""Named arrays: the inputs of a study or the values that an engine returned."""
+
+Kind = Literal[
+    "value", "solution", "loss", "gradient", "jacobian", "inverse", "spectrum", "figure", "count"
+]
+"""What a quantity is. `gradient` and `jacobian` go to the gradients table, `inverse` to the
+inverses table, the others to the study's own table. A `figure` is derived (an error, an order); a
+`count` is an integer (steps, evaluations) or a label and must be equal to the last bit."""
+
+Mode = Literal["aligned", "native"]
+Size = Literal["quick", "default", "full"]
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options that every study has; each study extends them. They are part of a recording's key.
+
+    **Arguments:**
+
+    - `seed`: of the one NumPy generator that draws the inputs.
+    - `dtype`: the working precision that inputs are rounded to and engines compute in.
+    """
+
+    seed: int = 1234
+    dtype: Literal["float64", "float32"] = "float64"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a budget: a relative size, in the norm, and where it comes from."""
+
+    name: str
+    size: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One named array or number that an engine returns.
+
+    Two values x, y of it `agree` when ||x - y||_2 <= atol + rtol * max(||x||_2, ||y||_2). Beyond
+    that they `agree within budget` as long as the relative difference stays below the sum of
+    `terms` and of the referee's rounding bound; beyond that a named cause is needed.
+
+    **Arguments:**
+
+    - `name`: slash-separated, from the general to the particular: `"gradient/rk4"`.
+    - `kind`: decides the table that it is shown in.
+    - `rtol`, `atol`, `source`: the tolerance that it must meet and where that comes from.
+    - `unit`: `"1"` for dimensionless.
+    - `mode`: `aligned` (same algorithm, step by step) or `native` (each library's own choices).
+    - `engines`: who returns it. An engine that cannot says so with a reason.
+    - `compare_with`: name of another quantity that this one is a further opinion of (say
+      `"gradient/rk4"` for `"gradient/rk4/forwarddiff"`); compared with every engine's value of it.
+    - `compared`: False for what is reported, and perhaps the subject of a claim, but has no reason
+      to be equal between engines (a chaotic trajectory after it has parted).
+    - `terms`: what else may separate two engines, as relative sizes with their sources.
+    - `about`: one line for tables and pages.
+    """
+
+    name: str
+    kind: Kind
+    rtol: float
+    source: str
+    about: str = ""
+    atol: float = 0.0
+    unit: str = "1"
+    mode: Mode = "aligned"
+    engines: tuple[str, ...] = ("torch", "julia", "referee")
+    compare_with: str | None = None
+    compared: bool = True
+    terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a claim's check found: whether it holds, and the figure that decided it, as printed."""
+
+    holds: bool
+    figure: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sharp, testable form of a sentence of the talk, checked for each engine.
+
+    **Arguments:**
+
+    - `name`: short, unique in the study.
+    - `statement`: the claim in one sentence, with its bounds.
+    - `source`: slide or section.
+    - `needs`: names of the quantities that `check` reads; when an engine lacks one of them the
+      claim is not checked for it, and the table says which is missing.
+    - `check`: `(values, options) -> Decision`.
+    """
+
+    name: str
+    statement: str
+    source: str
+    needs: tuple[str, ...]
+    check: Callable[[Arrays, Any], Decision]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure that others printed, to stand beside ours on the study's page.
+
+    `pick` takes an engine's values and returns the number to compare, or None if absent.
+    """
+
+    name: str
+    figure: float
+    source: str
+    pick: Callable[[Arrays], float | None]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One case study.
+
+    **Arguments:**
+
+    - `name`, `order`: its name everywhere, and its place in the talk.
+    - `title`, `slide`, `question`: for `numdl list` and the pages.
+    - `options`: the struct of its options; its defaults are the default size.
+    - `sizes`: what `--quick` and `--full` change, by option name.
+    - `draw`: `(options, rng) -> {name: float64 array}`, weights included.
+    - `quantities`: `options -> sequence of Quantity`.
+    - `claims`: `options -> sequence of Claim`.
+    - `published`: `options -> sequence of Published`.
+    - `notes`: slips found in the published material, and what they change (Markdown).
+    """
+
+    name: str
+    order: int
+    title: str
+    slide: str
+    question: str
+    options: type[Options]
+    draw: Callable[[Any, np.random.Generator], dict[str, np.ndarray]]
+    quantities: Callable[[Any], Sequence[Quantity]]
+    claims: Callable[[Any], Sequence[Claim]] = lambda options: ()
+    published: Callable[[Any], Sequence[Published]] = lambda options: ()
+    sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: str = ""
+
+    def configure(self, size: Size = "default", **settings: Any) -> Options:
+        """The options at a size, with `settings` (values or their text) on top, validated."""
+        known = self.options.__struct_fields__
+        for name in settings:
+            if name not in known:
+                raise UnknownNameError(
+                    f"study {self.name!r} has no option {name!r}", f"one of {', '.join(known)}"
+                )
+        merged = {**self.sizes.get(size, {}), **settings}
+        try:
+            return msgspec.convert(merged, self.options, strict=False)
+        except msgspec.ValidationError as error:
+            raise BadInputError(
+                f"options of study {self.name!r}: {error}",
+                remedy=f"see `numdl list {self.name}` for its options and their types",
+            ) from None
+
+    def inputs(self, options: Options) -> dict[str, np.ndarray]:
+        """Draw the inputs once, round them to `options.dtype`, and check that all are finite."""
+        drawn = self.draw(options, np.random.default_rng(options.seed))
+        arrays = {name: np.asarray(value) for name, value in drawn.items()}
+        for name, value in arrays.items():
+            if np.issubdtype(value.dtype, np.floating):
+                arrays[name] = value.astype(options.dtype)
+        return arrays
+
+
+def check_finite(study: str, inputs: Arrays) -> None:
+    """Raise `BadInputError` when an input holds NaN or Inf; called by the runner and by engines."""
+    for name, value in inputs.items():
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+            raise BadInputError(
+                f"input {name!r} of study {study!r} holds {value[where]} at index {where}",
+                "finite numbers",
+                "check the weights or data that you passed",
+            )
+
+
+def input_hash(inputs: Arrays) -> str:
+    """SHA-256 of the inputs' bytes: what proves that every engine computed from the same bits.
+
+    For each name in sorted order: the UTF-8 text `name|dtype|d0,d1,...|` (dtype as NumPy's
+    little-endian `str`, e.g. `<f8`), then the elements in C order, little-endian. Each engine
+    computes it anew from the arrays that it received, Julia in its own code.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(inputs):
+        array = inputs[name]
+        little = array.dtype.newbyteorder("<")
+        # Not ascontiguousarray: that would turn a number into an array of shape (1,).
+        value = np.asarray(array, dtype=little, order="C")
+        shape = ",".join(map(str, value.shape))
+        digest.update(f"{name}|{little.str}|{shape}|".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
