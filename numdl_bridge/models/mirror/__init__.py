@@ -1,0 +1,115 @@
+"""A `torch.nn` module rebuilt in Flux with the same weights.
+
+twin = nb.mirror(module, x)
+print(twin.source)          # Julia that a person would have written
+twin.write("model.jl")      # the same, with its weights beside it; needs only Flux
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import BadInputError
+from .emit import Emitter
+from .errors import CannotMirrorError
+from .layer import FluxLayer, array, reverse_axes
+from .table import mirror_layer
+from .trace import Step, trace
+from .weights import loader
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A module's twin in Flux.
+
+    **Arguments:**
+
+    - `source`: Julia source with `build(w)`, `forward(model, x...)` and `activations(model, x...)`.
+    - `weights`: what `build` takes: arrays by name, in Julia's logical shape.
+    - `paths`: where each trainable weight sits in the built model.
+    - `layers`: the Flux layer of each torch layer, by its name in the module.
+    - `steps`: the traced graph, in order.
+    """
+
+    source: str
+    weights: Mapping[str, np.ndarray]
+    paths: Mapping[str, tuple[str, ...]]
+    layers: Mapping[str, FluxLayer]
+    steps: tuple[Step, ...]
+    name: str
+
+    def torch_gradients(self, gradients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Gradients of the Flux weights, by `paths` name, as gradients of the torch parameters."""
+        out: dict[str, np.ndarray] = {}
+        for target, layer in self.layers.items():
+            own = {n: gradients[f"{target}.{n}"] for n in layer.paths}
+            for parameter, value in layer.gradients(own).items():
+                out[f"{target}.{parameter}"] = value
+        for step in self.steps:
+            if step.kind == "parameter" and step.target in gradients:
+                out[step.target] = reverse_axes(gradients[step.target])
+        return out
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write `path` (Julia source) and, beside it, its weights (`.weights.bin`).
+
+        The pair runs with Flux alone: `include("model.jl"); model = build(load_weights());
+        forward(model, x)`. Returns the path of the source.
+        """
+        target = Path(path)
+        if target.suffix != ".jl":
+            raise BadInputError(f"the file name {target.name!r}", "a name that ends in .jl")
+        data = target.with_suffix(".weights.bin")
+        target.write_text(self.source + "\n" + loader(self.weights, data.name))
+        data.write_bytes(b"".join(_column_major(v) for v in self.weights.values()))
+        return target
+
+
+def mirror(module: Any, *example: Any) -> Mirror:
+    """Rebuild a `torch.nn.Module` in Flux with the same weights.
+
+    **Arguments:**
+
+    - `module`: in the mode (train or eval) and precision that it is to be compared in.
+    - `example`: its inputs, torch tensors; needed where the graph reshapes, transposes or reduces.
+
+    Raises `CannotMirrorError`, naming the layer or operation, where Flux has no twin.
+    """
+    steps = trace(module, example or None)
+    modules = dict(module.named_modules())
+    if "0" not in modules and any(s.kind == "layer" and s.target == "0" for s in steps):
+        modules["0"] = module  # a single layer, which `trace` wraps
+    layers = {s.target: mirror_layer(s.target, modules[s.target]) for s in steps if _is(s)}
+    emitter = Emitter(steps, layers)
+    name = type(module).__name__
+    weights: dict[str, np.ndarray] = {}
+    paths: dict[str, tuple[str, ...]] = {}
+    for target, layer in layers.items():
+        key = emitter.keys[target]
+        weights |= {f"{target}.{n}": v for n, v in layer.weights.items()}
+        paths |= {f"{target}.{n}": (key, *p.split(".")) for n, p in layer.paths.items()}
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for target, key in emitter.keys.items():
+        if target not in layers:
+            weights[target] = reverse_axes(array(own[target]))
+            if own[target].requires_grad:
+                paths[target] = (key,)
+    source = emitter.source(f"{name}, mirrored from torch")
+    return Mirror(source, weights, paths, layers, tuple(steps), name)
+
+
+def _is(step: Step) -> bool:
+    return step.kind == "layer"
+
+
+def _column_major(value: np.ndarray) -> bytes:
+    return value.astype(value.dtype.newbyteorder("<")).tobytes(order="F")
+
+
+__all__ = ["CannotMirrorError", "FluxLayer", "Mirror", "mirror"]
