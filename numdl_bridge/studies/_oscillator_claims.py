@@ -200,7 +200,7 @@ def _crossover() -> Claim:
 
     return Claim(
         "cross-over",
-        "with 96 evaluations a period the two energy errors are equal (within 5 %) after 10 periods",
+        "with 96 evaluations a period both energy errors are equal (within 5 %) after 10 periods",
         "h_RK4^6/72 steps = h_Verlet^2/4",
         needs,
         check,
@@ -246,7 +246,7 @@ def _gradient() -> Claim:
 
     return Claim(
         "gradients inherit the energy",
-        "the gradient of the final energy at (1, 0) is off by at most h^2/2 with Verlet and by RK4's "
+        "the gradient of the final energy at (1, 0) is off by at most h^2/2 with Verlet and by the "
         "whole energy loss with RK4",
         "Case 2 meets Case 3",
         needs,

@@ -168,7 +168,7 @@ def _further_opinions(rtol: float, source: str) -> list[Quantity]:
             "gradient/rk4/y0",
             "gradient",
             both,
-            "optimise-then-discretise: RK4 of the adjoint equation, the same map on linear problems",
+            "optimise-then-discretise: RK4 of the adjoint equation, the same on linear problems",
         ),
         opinion(
             "gradient/rk4/omega/forward",
@@ -207,8 +207,8 @@ STUDY = Study(
         "periods RK4 keeps the energy better than Verlet, and in *position* RK4 is ahead from 64 "
         "evaluations a period on, because Verlet's phase is off by h^2/24 per unit of time. The "
         "study checks both sides.\n\n"
-        "`torchdiffeq`'s `rk4` is the 3/8 rule and OrdinaryDiffEq's `RK4` the classic scheme; all "
-        "explicit four-stage methods of order 4 have the same stability polynomial, so that on this "
-        "linear problem they agree to rounding all the same."
+        "`torchdiffeq`'s `rk4` is the 3/8 rule and OrdinaryDiffEq's `RK4` the classic scheme; "
+        "all explicit four-stage methods of order 4 have the same stability polynomial, so that on "
+        "this linear problem they agree to rounding all the same."
     ),
 )
