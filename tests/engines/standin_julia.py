@@ -1,0 +1,91 @@
+"""A stand-in for the Julia worker in pure Python: it speaks the same messages and can misbehave.
+
+    python standin_julia.py [mode]
+
+Modes act at the start: `dies`, `garbage`, `refuses`, `hangs`, `other-version`. Functions act when
+called: `echo`, `die`, `hang`, `garbage`, `chatter`, `throw`, `sleep`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+import numdl_bridge
+from numdl_bridge.engines.julia import frames, lifeline, worker_main
+
+
+def reply(sink, number, data=None, arrays=None):
+    timings = {"conversion in": 0.0, "kernel": 0.0, "conversion out": 0.0, "compilation": 0.0}
+    header = {"kind": "reply", "id": number, "data": data or {}, "timings": timings}
+    frames.send(sink, header, arrays or {})
+
+
+def answer(sink, header, arrays):
+    function, arguments, number = header["function"], header["arguments"], header["id"]
+    if function == "echo":
+        reply(sink, number, arguments, {k: np.array(v, order="F") for k, v in arrays.items()})
+    elif function == "sleep":
+        time.sleep(arguments["seconds"])
+        reply(sink, number, {"pid": os.getpid()})
+    elif function == "die":
+        print("ERROR: LoadError: out of luck", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif function == "hang":
+        time.sleep(600)
+    elif function == "garbage":
+        sink.write(b"Hello from a print that went astray\n" * 10)
+        sink.flush()
+        time.sleep(600)
+    elif function == "chatter":
+        os.write(1, b"printed to stdout\n")  # what Julia's println does
+        reply(sink, number, {"stdin": os.read(0, 1).decode()})
+    elif function == "throw":
+        message = "DomainError with -1.0:\nsqrt was called with a negative real argument"
+        frames.send(
+            sink,
+            {
+                "kind": "error",
+                "id": number,
+                "type": "DomainError",
+                "message": message,
+                "where": ["sqrt at math.jl:33"],
+            },
+            {},
+        )
+
+
+def main() -> int:
+    mode = sys.argv[1] if len(sys.argv) > 1 else "works"
+    lifeline.hold(os.environ)
+    source, sink = worker_main.private_pipes()
+    if mode == "dies":
+        print("ERROR: LoadError: ArgumentError: Package NumDLBridge not found", file=sys.stderr)
+        return 1
+    if mode == "garbage":
+        sink.write(b"julia> " * 20)
+        sink.flush()
+        time.sleep(600)
+    if mode == "hangs":
+        time.sleep(600)
+    if mode == "refuses":
+        failed = {"kind": "error", "id": 0, "message": "PythonCall.jl did not start"}
+        frames.send(sink, failed, {})
+        return 1
+    version = "0.0.1" if mode == "other-version" else numdl_bridge.__version__
+    facts = {"protocol": frames.PROTOCOL, "NumDLBridge": version, "julia": "1.10"}
+    frames.send(sink, {"kind": "phase", "phase": "process start", "seconds": 0.0}, {})
+    frames.send(sink, {"kind": "ready", "id": 0, **facts}, {})
+    while (message := frames.receive(source)) is not None:
+        if message[0]["kind"] == "end":
+            return 0
+        answer(sink, *message)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
