@@ -46,11 +46,11 @@ def digits(value: float | None) -> str:
     return NOTHING if value is None else f"{math.floor(value * 10) / 10:.1f}"
 
 
-def ulps(value: int | None) -> str:
+def ulps(value: float | None) -> str:
     """A distance in ulps; beyond six digits the magnitude is what matters."""
     if value is None:
         return NOTHING
-    return str(value) if value < 10**6 else size(float(value))
+    return str(int(value)) if value < 10**6 else size(float(value))
 
 
 def cosine(value: float | None) -> str:
