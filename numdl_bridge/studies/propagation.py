@@ -211,9 +211,9 @@ STUDY = Study(
 - Forward Euler with antisymmetric K multiplies by |1 + i h w| > 1 for *every* step size: a network
   that is stable as an ODE is not as a ResNet. Subtracting gamma I gives 0 < h < 2 gamma /
   (gamma^2 + w^2). RK4 is stable for h w < 2 sqrt(2).
-- For the ODE Y' = tanh(K Y) the sum of log cosh(K Y) changes at the rate tanh(KY)^T K tanh(KY): it is
-  kept by antisymmetric K and decays for negative definite K. That makes the same statement testable
-  without linearisation.
+- For the ODE Y' = tanh(K Y) the sum of log cosh(K Y) changes at the rate s^T K s, s = tanh(K Y): it
+  is kept by antisymmetric K and decays for negative definite K. That makes the same statement
+  testable without linearisation.
 - Running forward Euler with step -h is not the inverse of a residual block (error O(h)); solving
   X = Y - h f(X) by fixed-point iteration is, as long as h times the Lipschitz constant is below 1.
 """,
