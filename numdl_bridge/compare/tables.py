@@ -18,7 +18,7 @@ from . import formatting as form
 from .comparison import Comparison
 from .difference import Difference
 from .timings import ratios as _ratios
-from .timings import summaries
+from .timings import timing_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,13 +109,31 @@ def values(study: Study, options: Options, observations: Mapping[str, Observatio
     return pd.DataFrame(rows)
 
 
-def timings(observations: Mapping[str, Observation]) -> pd.DataFrame:
-    """Seconds by task, phase and engine; a recording's are marked with its date."""
+def timings(comparison: Comparison, observations: Mapping[str, Observation]) -> pd.DataFrame:
+    """Seconds by task, phase and engine; a recording's are marked with its date.
+
+    The ratio of medians, torch over Julia, stands in torch's rows, with its interval or the reason
+    why there is none.
+    """
     import pandas as pd
 
-    columns = ["task", "phase", "engine", "minimum", "median", "iqr", "samples", "recorded"]
-    rows = [{**asdict(s), "recorded": s.recorded or ""} for s in summaries(observations)]
-    return pd.DataFrame(rows, columns=columns)
+    columns = "task phase engine minimum median iqr samples recorded ratio low high reason"
+    rows = []
+    for row in timing_rows(comparison, observations):
+        for engine, summary in row.engines.items():
+            quoted = row.ratio if row.ratio is not None and row.ratio.left == engine else None
+            rows.append(
+                {
+                    **asdict(summary),
+                    "recorded": summary.recorded or "",
+                    "ratio": quoted and quoted.ratio,
+                    "low": quoted and quoted.low,
+                    "high": quoted and quoted.high,
+                    "reason": quoted.reason if quoted else "",
+                }
+            )
+    frame = pd.DataFrame(rows, columns=columns.split())
+    return frame.astype(dict.fromkeys(("ratio", "low", "high"), float))
 
 
 def ratios(

@@ -59,6 +59,32 @@ class Ratio:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class TimingRow:
+    """One phase of one task: each engine's summary by name, and the ratio where it is a kernel."""
+
+    task: str
+    phase: str
+    engines: dict[str, TimingSummary]
+    ratio: Ratio | None
+
+
+def timing_rows(
+    comparison: Comparison,
+    observations: Mapping[str, Observation],
+    left: str = "torch",
+    right: str = "julia",
+) -> list[TimingRow]:
+    """All timings, a row for each task and phase, with the ratio of `left` to `right`."""
+    quoted = {r.task: r for r in ratios(comparison, observations, left, right)}
+    rows: dict[tuple[str, str], TimingRow] = {}
+    for summary in summaries(observations):
+        key = (summary.task, summary.phase)
+        ratio = quoted.get(summary.task) if summary.phase == _KERNEL else None
+        rows.setdefault(key, TimingRow(*key, {}, ratio)).engines[summary.engine] = summary
+    return list(rows.values())
+
+
 def summaries(observations: Mapping[str, Observation]) -> Iterator[TimingSummary]:
     """One for each task, phase and engine that has samples, tasks in the order of the engines."""
     for task, phase in dict.fromkeys(
