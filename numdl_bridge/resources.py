@@ -13,11 +13,15 @@ import numpy as np
 from .errors import UnknownNameError
 
 _PACKAGE = Path(__file__).resolve().parent
-_FOLDERS = {"published": "comparisons/published", "recordings": "comparisons/recordings"}
+_FOLDERS = {
+    "published": "comparisons/published",
+    "recordings": "comparisons/recordings",
+    "inputs": "comparisons/inputs",
+}
 
 
 def folder(name: str) -> Path:
-    """The folder called `name`: `"published"`, `"recordings"` or `"julia"`."""
+    """The folder called `name`: `"published"`, `"recordings"`, `"inputs"` or `"julia"`."""
     installed = _PACKAGE / "_data" / name
     if installed.is_dir():
         return installed
@@ -30,10 +34,22 @@ def published(name: str) -> np.ndarray:
     Returns a structured array (one field a column) where the file has a header line, otherwise a
     float64 array of shape `(rows,)` or `(rows, columns)`; lines that start with `#` are comments.
     """
-    path = folder("published") / f"{name}.csv"
+    return _table("published", name)
+
+
+def inputs(name: str) -> np.ndarray:
+    """Read `comparisons/inputs/<name>.csv`: inputs that no machine could draw twice alike.
+
+    Trained weights, say: kept with the command that made them. Form and errors as in `published`.
+    """
+    return _table("inputs", name)
+
+
+def _table(kind: str, name: str) -> np.ndarray:
+    path = folder(kind) / f"{name}.csv"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.csv")))
-        raise UnknownNameError(f"no published figures called {name!r}", f"one of {known}")
+        raise UnknownNameError(f"no {kind} table called {name!r}", f"one of {known}")
     first = next(line for line in path.read_text().splitlines() if not line.startswith("#"))
     if first.split(",")[0][:1].isalpha():
         return np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
