@@ -19,7 +19,7 @@ _COLUMNS = {
 def published_losses(variant: str) -> np.ndarray:
     """The 301 losses printed in the talk's frames, three decimals, for a published variant."""
     table = resources.published("training_loss")
-    names = {name.replace("_", "").replace("-", ""): name for name in table.dtype.names}
+    names = {name.replace("_", "").replace("-", ""): name for name in table.dtype.names or ()}
     # NumPy drops the "-" of "1e-7" from a field's name.
     return np.asarray(table[names[_COLUMNS[variant].replace("_", "").replace("-", "")]])
 

@@ -115,7 +115,7 @@ def quantities(options: TrainingOptions) -> list[Quantity]:
     solver = "1e-7 solves by different controllers, amplified by ADAM; published digits are 1e-3"
     everyone, two = ("torch", "julia", "referee"), ("torch", "julia")
 
-    def add(name, kind, about, *, rtol=0.0, source=free, compared=False, engines=two, **more):  # type: ignore[no-untyped-def]
+    def add(name, kind, about, *, rtol=0.0, source=free, compared=False, engines=two, **more):
         found.append(
             Quantity(
                 name, kind, rtol, source, about=about, compared=compared, engines=engines, **more

@@ -1,0 +1,166 @@
+"""Forward Euler and classic Runge-Kutta with hand-derived discrete adjoints and sensitivities.
+
+A scheme is a function of a right-hand side (see `networks.py`); states are arrays of any shape, of
+either number type. Step sizes are numbers of that type too: in balls, `h/6` is a division with a
+proven remainder, not a rounded weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class RightHandSide(Protocol):
+    """What a scheme asks of f(t, y; theta)."""
+
+    def value(self, t: Any, y: np.ndarray) -> np.ndarray: ...
+    def vjp(self, t: Any, y: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def jvp(self, t: Any, y: np.ndarray, dy: np.ndarray, dtheta: np.ndarray) -> np.ndarray: ...
+
+
+class ForwardEuler:
+    """y + h f(t, y)."""
+
+    stages = 1
+
+    @staticmethod
+    def step(f: Any, t: Any, y: np.ndarray, h: Any) -> np.ndarray:
+        """One step, from t to t + h."""
+        return y + h * f.value(t, y)
+
+    @staticmethod
+    def pullback(
+        f: RightHandSide, t: Any, y: np.ndarray, h: Any, v: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """v^T d(step)/dy and v^T d(step)/dtheta."""
+        back, grad = f.vjp(t, y, v)
+        return v + h * back, h * grad
+
+    @staticmethod
+    def pushforward(
+        f: RightHandSide, t: Any, y: np.ndarray, h: Any, dy: np.ndarray, dtheta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The step, and its derivative in the directions dy and dtheta."""
+        return y + h * f.value(t, y), dy + h * f.jvp(t, y, dy, dtheta)
+
+
+class RK4:
+    """The classic scheme, weights 1/6, 2/6, 2/6, 1/6."""
+
+    stages = 4
+
+    @staticmethod
+    def step(f: Any, t: Any, y: np.ndarray, h: Any) -> np.ndarray:
+        """One step, from t to t + h."""
+        half, mid = h / 2, t + h / 2
+        k1 = f.value(t, y)
+        k2 = f.value(mid, y + half * k1)
+        k3 = f.value(mid, y + half * k2)
+        k4 = f.value(t + h, y + h * k3)
+        return y + (h / 6) * (k1 + 2 * (k2 + k3) + k4)
+
+    @staticmethod
+    def pullback(
+        f: RightHandSide, t: Any, y: np.ndarray, h: Any, v: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """v^T d(step)/dy and v^T d(step)/dtheta, by the chain rule from the last stage back."""
+        half, mid, w = h / 2, t + h / 2, h / 6
+        y2 = y + half * f.value(t, y)
+        y3 = y + half * f.value(mid, y2)
+        y4 = y + h * f.value(mid, y3)
+        a4, g4 = f.vjp(t + h, y4, w * v)
+        a3, g3 = f.vjp(mid, y3, (2 * w) * v + h * a4)
+        a2, g2 = f.vjp(mid, y2, (2 * w) * v + half * a3)
+        a1, g1 = f.vjp(t, y, w * v + half * a2)
+        return v + a1 + a2 + a3 + a4, g1 + g2 + g3 + g4
+
+    @staticmethod
+    def pushforward(
+        f: RightHandSide, t: Any, y: np.ndarray, h: Any, dy: np.ndarray, dtheta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The step, and its derivative in the directions dy and dtheta."""
+        half, mid = h / 2, t + h / 2
+        k1, d1 = f.value(t, y), f.jvp(t, y, dy, dtheta)
+        y2, e2 = y + half * k1, dy + half * d1
+        k2, d2 = f.value(mid, y2), f.jvp(mid, y2, e2, dtheta)
+        y3, e3 = y + half * k2, dy + half * d2
+        k3, d3 = f.value(mid, y3), f.jvp(mid, y3, e3, dtheta)
+        y4, e4 = y + h * k3, dy + h * d3
+        k4, d4 = f.value(t + h, y4), f.jvp(t + h, y4, e4, dtheta)
+        w = h / 6
+        return y + w * (k1 + 2 * (k2 + k3) + k4), dy + w * (d1 + 2 * (d2 + d3) + d4)
+
+
+Scheme = type[ForwardEuler] | type[RK4]
+
+
+def trajectory(
+    scheme: Scheme, f: Any, y0: np.ndarray, h: Any, n_steps: int, t0: Any = 0
+) -> list[np.ndarray]:
+    """y_0, ..., y_N; the j-th step starts at t0 + j h."""
+    states = [y0]
+    for j in range(n_steps):
+        states.append(scheme.step(f, t0 + j * h, states[-1], h))
+    return states
+
+
+def adjoint(
+    scheme: Scheme,
+    f: RightHandSide,
+    states: Sequence[np.ndarray],
+    h: Any,
+    loss_gradient: Callable[[int], np.ndarray | None],
+    t0: Any = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient of L(y_0, ..., y_N) with respect to y_0 and theta: the discrete adjoint equation.
+
+    `loss_gradient(j)` is dL/dy_j, or None where the loss does not see y_j.
+    """
+    last = len(states) - 1
+    v = loss_gradient(last)
+    if v is None:
+        v = 0 * states[last]
+    total: np.ndarray | int = 0
+    for j in range(last - 1, -1, -1):
+        v, grad = scheme.pullback(f, t0 + j * h, states[j], h, v)
+        total = total + grad
+        jump = loss_gradient(j)
+        if jump is not None:
+            v = v + jump
+    return v, np.asarray(total)
+
+
+def sensitivity(
+    scheme: Scheme,
+    f: RightHandSide,
+    y0: np.ndarray,
+    dy0: np.ndarray,
+    dtheta: np.ndarray,
+    h: Any,
+    n_steps: int,
+    t0: Any = 0,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """States and their derivatives in the directions dy0 and dtheta: forward sensitivities."""
+    states, moved = [y0], [dy0]
+    for j in range(n_steps):
+        y, dy = scheme.pushforward(f, t0 + j * h, states[-1], h, moved[-1], dtheta)
+        states.append(y)
+        moved.append(dy)
+    return states, moved
+
+
+def misfit(states: Sequence[np.ndarray], data: np.ndarray) -> Any:
+    """sum_j |y_j - data[:, j]|^2, no 1/2 and no mean (the talk's loss)."""
+    return sum(((y - data[:, j]) ** 2).sum() for j, y in enumerate(states))
+
+
+def misfit_gradient(
+    scheme: Scheme, f: RightHandSide, y0: np.ndarray, h: Any, data: np.ndarray
+) -> tuple[Any, np.ndarray]:
+    """The misfit to `data` (features x times, one column a step) and its gradient in theta."""
+    states = trajectory(scheme, f, y0, h, data.shape[1] - 1)
+    _, gradient = adjoint(scheme, f, states, h, lambda j: 2 * (states[j] - data[:, j]))
+    return misfit(states, data), gradient
