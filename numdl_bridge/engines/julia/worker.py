@@ -129,7 +129,10 @@ class Worker:
         with self._lock:
             if self.pid is None:
                 self._discard()
-                self._start()
+                try:
+                    self._start()
+                except WorkerDiedError:  # Somebody killed it before it was ready.
+                    self._start()
             return self.facts
 
     def close(self) -> None:
@@ -352,7 +355,7 @@ class _RefusedError(Exception):
 
 
 def _julia_command() -> list[str]:
-    return [sys.executable, "-m", f"{__package__}.worker_main"]
+    return [sys.executable, "-P", "-m", f"{__package__}.worker_main"]
 
 
 def _how(code: int) -> str:
