@@ -65,7 +65,7 @@ class PropagationOptions(Options, frozen=True, kw_only=True, forbid_unknown_fiel
     samples: Positive = 8
     n_layers: Positive = 8
     n_min: Positive = 8
-    n_max: Positive = 512
+    n_max: Positive = 256
     n_reference: Positive = 128
     n_taylor: Annotated[int, msgspec.Meta(ge=4)] = 10
     n_fixed_point: Positive = 60
@@ -198,7 +198,7 @@ STUDY = Study(
     claims=claims,
     sizes={
         "quick": {"n_max": 64, "n_reference": 32, "n_energy_steps": 16},
-        "full": {"width": 8, "samples": 32, "n_max": 1024, "n_reference": 256},
+        "full": {"width": 8, "samples": 32, "n_max": 512, "n_reference": 256},
     },
     notes="""\
 - Tracker's `abs` aside, this is where the talk writes its notation down. The slide's ODE has one
