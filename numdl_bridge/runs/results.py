@@ -1,0 +1,160 @@
+"""What a run returns: tables, arrays, verdicts and claims, for scripts and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..compare import Comparison
+from ..compare import tables as _tables
+from ..errors import NumDLError
+from ..studies.contract import Options, Study
+from ..studies.observation import Observation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class StudyResult:
+    """All that was observed and concluded of one study.
+
+    **Arguments:**
+
+    - `study`, `options`: what was asked.
+    - `observations`: by engine name.
+    - `comparison`: differences, claims and published figures, see `numdl_bridge.compare`.
+    - `crashed`: reason by name, of the engines that were there and failed.
+    - `folder`: of the run.
+
+    Prints as tables in a terminal and shows as HTML in a notebook.
+    """
+
+    study: Study
+    options: Options
+    observations: dict[str, Observation]
+    comparison: Comparison
+    crashed: dict[str, str]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.study.name
+
+    @property
+    def values(self) -> dict[str, dict[str, np.ndarray]]:
+        """Arrays by engine and quantity: `result.values["torch"]["gradient/rk4"]`."""
+        return {name: o.values for name, o in self.observations.items()}
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many differences have each verdict."""
+        return {str(k): n for k, n in self.comparison.counts().items()}
+
+    @property
+    def ok(self) -> bool:
+        """No disagreement, no failed claim, no crashed engine."""
+        return self.comparison.ok and not self.crashed
+
+    @property
+    def gradients(self) -> pd.DataFrame:
+        """One row for each pair of values of a gradient or Jacobian."""
+        return _tables.gradients(self.comparison)
+
+    @property
+    def inverses(self) -> pd.DataFrame:
+        """One row for each pair of values of an inverse or a round trip."""
+        return _tables.inverses(self.comparison)
+
+    @property
+    def quantities(self) -> pd.DataFrame:
+        """One row for each pair of values of the study's other quantities."""
+        return _tables.quantities(self.comparison)
+
+    @property
+    def timings(self) -> pd.DataFrame:
+        """One row for each task, phase and engine: minimum, median, IQR, in seconds a call."""
+        return _tables.timings(self.comparison, self.observations)
+
+    @property
+    def ratios(self) -> pd.DataFrame:
+        """Torch's median seconds over Julia's with an interval, or why none may be quoted."""
+        return _tables.ratios(self.comparison, self.observations)
+
+    @property
+    def claims(self) -> pd.DataFrame:
+        """One row for each claim and engine, with the figure that decided it."""
+        return _tables.claims(self.comparison)
+
+    @property
+    def published(self) -> pd.DataFrame:
+        """Figures that others printed beside ours."""
+        return _tables.published(self.comparison)
+
+    @property
+    def summary(self) -> str:
+        """One line: verdicts and claims, counted."""
+        counts = [f"{n} {verdict}" for verdict, n in self.verdicts.items() if n]
+        decided = [c for c in self.comparison.claims if c.holds is not None or c.raised]
+        held = sum(c.holds is True for c in decided)
+        claims = [f"{held}/{len(decided)} claims hold"] if decided else []
+        crashes = [f"{name} failed" for name in self.crashed]
+        return " · ".join([*counts, *claims, *crashes]) or "nothing was compared"
+
+    def __str__(self) -> str:
+        from ..report.terminal import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from ..report.html import fragment
+
+        return fragment(self)
+
+
+@dataclass
+class RunResult(Mapping[str, StudyResult]):
+    """The results of a run by study name.
+
+    **Arguments:**
+
+    - `studies`: see `StudyResult`.
+    - `folder`: where the run is kept.
+    - `manifest`: what was asked, versions, machine, status; plain data.
+    - `errors`: what did not end the run and must be known (a recording that was changed).
+    """
+
+    studies: dict[str, StudyResult]
+    folder: Path
+    manifest: dict[str, Any]
+    errors: Sequence[NumDLError] = field(default_factory=tuple)
+
+    def __getitem__(self, name: str) -> StudyResult:
+        if name not in self.studies:
+            raise KeyError(f"no study {name!r} in this run, only {', '.join(self.studies)}")
+        return self.studies[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.studies)
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every study is ok and nothing was found tampered with."""
+        return all(result.ok for result in self.studies.values()) and not self.errors
+
+    def __str__(self) -> str:
+        from ..report.terminal import as_text
+
+        return as_text(*self.studies.values())
+
+    def _repr_html_(self) -> str:
+        from ..report.html import fragment
+
+        return "".join(fragment(result) for result in self.studies.values())

@@ -1,0 +1,97 @@
+"""Which engines answer a run: torch, the referee, and whoever fills the Julia slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from ..engines.base import Engine
+from ..errors import BadInputError, EngineError
+from .recordings import RecordedEngine
+
+JuliaMode = Literal["auto", "live", "recorded", "off"]
+
+
+@dataclass
+class Slots:
+    """**Arguments:**
+
+    - `engines`: those that answer, in the order of the tables.
+    - `absent`: reason by name, of those that do not.
+    - `notes`: one line each on what stands in for what.
+    """
+
+    engines: list[Engine]
+    absent: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def close(self) -> None:
+        for engine in self.engines:
+            engine.close()
+
+
+def choose_engines(
+    julia: str = "auto",
+    device: str = "cpu",
+    threads: int = 1,
+    recordings: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Slots:
+    """The engines of a run.
+
+    `julia="auto"` takes a live Julia where one is ready, else its recordings, else none, and says
+    which; `live` insists. Raises `BadInputError` for an unknown mode or a thread count below one,
+    and `EngineError` where a live Julia is demanded and there is none.
+    """
+    from ..engines.referee import RefereeEngine
+    from ..engines.torch import TorchEngine
+
+    if julia not in get_args(JuliaMode):
+        raise BadInputError(f"--julia {julia!r}", f"one of {', '.join(get_args(JuliaMode))}")
+    if threads < 1:
+        raise BadInputError(f"{threads} threads", "a number of at least 1")
+    slots = Slots([TorchEngine(device, threads)])
+    _fill_julia_slot(slots, julia, threads, recordings, say)
+    slots.engines.append(RefereeEngine())
+    return slots
+
+
+def _fill_julia_slot(
+    slots: Slots, mode: str, threads: int, recordings: Path | None, say: Callable[[str], None]
+) -> None:
+    if mode == "off":
+        slots.absent["julia"] = "switched off by --julia off"
+        return
+    reason = None
+    if mode in ("live", "auto"):
+        live, reason = live_julia(threads, insist=mode == "live", say=say)
+        if live is not None:
+            slots.engines.append(live)
+            return
+        if mode == "live":
+            raise EngineError(f"no live Julia: {reason}", "a Julia that is ready", "numdl doctor")
+    recorded = RecordedEngine("julia", recordings)
+    nothing = recorded.missing()
+    if nothing:
+        slots.absent["julia"] = f"{reason}; {nothing}" if reason else nothing
+    else:
+        slots.engines.append(recorded)
+        slots.notes.append(f"Julia is replayed from recordings{f': {reason}' if reason else ''}")
+
+
+def live_julia(
+    threads: int = 1, insist: bool = False, say: Callable[[str], None] = lambda line: None
+) -> tuple[Engine | None, str | None]:
+    """The Julia engine, or None with the reason why it is not ready.
+
+    With `insist` it may take its time to prepare one (install packages), without only seconds.
+    """
+    try:
+        from ..engines.julia import JuliaEngine  # type: ignore[attr-defined,unused-ignore]
+    except ImportError as error:
+        return None, f"this installation has no Julia engine ({error})"
+    engine: Engine = JuliaEngine(threads=threads)
+    reason = engine.missing()
+    return (None, reason) if reason else (engine, None)
