@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -239,9 +240,9 @@ def _place(engine: str) -> tuple[int, str]:
 
 def _gravity(difference: Difference) -> tuple[int, float]:
     """Severity, then how far beyond what was allowed (Inf where no number says it)."""
+    severity, allowed = SEVERITY[difference.verdict], max(difference.rtol, difference.budget)
     if difference.relative is None:
-        return SEVERITY[difference.verdict], float("inf")
-    allowed = max(difference.rtol, difference.budget)
-    return SEVERITY[difference.verdict], difference.relative / allowed if allowed else (
-        difference.relative and float("inf")
-    )
+        return severity, math.inf
+    if difference.relative == 0:
+        return severity, 0.0
+    return severity, difference.relative / allowed if allowed else math.inf

@@ -200,10 +200,13 @@ def _measure(x: np.ndarray, y: np.ndarray, kind: Kind) -> dict[str, Any]:
         "absolute": _plain(metrics.absolute(x, y)),
         "relative": _plain(relative),
         "elementwise": _plain(metrics.worst_relative(x, y)),
-        "digits": metrics.digits_of(relative, x, y),
     }
     if number_kind(x) != "integer" and _plain(relative) is not None:
-        found |= {"ulps": metrics.ulps(x, y), "ulps_median": metrics.ulps_median(x, y)}
+        found |= {
+            "ulps": metrics.ulps(x, y),
+            "ulps_median": metrics.ulps_median(x, y),
+            "digits": metrics.digits_of(relative, x, y),
+        }
     if kind in _ANGLES and x.size > 1:
         found["cosine"] = _plain(metrics.cosine(x, y))
     return found
