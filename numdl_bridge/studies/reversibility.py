@@ -201,8 +201,8 @@ STUDY = Study(
         "inverse is algebraic either way.\n\n"
         "Data, horizon, weights and interpolation are not stated on the slide: here the ellipses "
         "of the author's course, T = 1 to 32, random weights of three sizes and trained ones. "
-        "Without padding the network is a homeomorphism of the plane, which cannot separate the ellipses "
-        "linearly; its accuracy is not the point.\n\n"
+        "Without padding the network is a homeomorphism of the plane, which cannot separate the "
+        "ellipses linearly; its accuracy is not the point.\n\n"
         "On the linear test equation one step of RK4 forward and one back multiply by "
         "1 + z^6/72 + z^8/576: there the round trip converges with order 5, not 4."
     ),
