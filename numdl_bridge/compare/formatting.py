@@ -37,6 +37,8 @@ def size(value: float | None) -> str:
     """A difference or a bound: two significant digits, `2.3e-16`; `0` only for an exact zero."""
     if value is None or value == 0 or not math.isfinite(value):
         return number(value)
+    if 0.01 <= abs(value) < 99.5:
+        return f"{value:.2g}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 

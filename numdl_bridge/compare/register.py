@@ -21,6 +21,7 @@ from ..errors import BadInputError
 from .budget import Side
 from .difference import Difference
 from .formal import contract_mismatch, formal_mismatch, identical
+from .formatting import size
 from .metrics import relative
 from .versions import check_condition, unmet
 
@@ -99,7 +100,9 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         if self.share is not None:
             gap = math.inf if difference.relative is None else difference.relative
             if not gap <= self.share:
-                return f"it accounts for a relative difference of {self.share:.1e}, not {gap:.2e}"
+                return (
+                    f"it accounts for a relative difference of {size(self.share)}, not {size(gap)}"
+                )
         provenances, asked = _provenances(left, right), False
         for side in (left, right):
             mine = [
