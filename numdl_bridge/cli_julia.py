@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from .engines.julia import readiness as ready
 from .engines.julia.failure import JuliaMissingError
@@ -55,25 +54,21 @@ def _one_message(command: Callable[..., None]) -> Callable[..., None]:
 def status(exe: Exe = None, project: Project = None, depot: Depot = None) -> None:
     """Which Julia, each option with where it came from, and whether it is ready."""
     settings = resolve(exe, project, depot)
-    table = Table("option", "value", "from", box=None, pad_edge=False)
     for option in settings.options:
-        table.add_row(option.name, option.value or "-", option.source)
-    _out.print(table)
+        # A line each and not a table: paths must not be cut.
+        _print(f"{option.name:8} {option.value or '-'}  (from: {option.source})")
     found = ready.readiness(settings)
     line = found.state + (f": {found.reason}" if found.reason else "")
-    _out.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print(line)
     if found.remedy:
-        _out.print(f"What to do: {found.remedy}.", markup=False, highlight=False, soft_wrap=True)
+        _print(f"What to do: {found.remedy}.")
     stamp = ready.read_stamp(settings)
     if stamp and stamp["ready"]:
         facts = stamp["facts"]
-        _out.print(
+        _print(
             f"last started {stamp['date']}: Julia {facts.get('julia')}, NumDLBridge "
             f"{facts.get('NumDLBridge')}, {facts.get('threads')} thread, BLAS "
-            f"{facts.get('blas')} with {facts.get('blas threads')} thread",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            f"{facts.get('blas')} with {facts.get('blas threads')} thread"
         )
     raise typer.Exit(0 if found.state != "missing" else 1)
 
@@ -184,3 +179,7 @@ def _check(found: ready.Readiness) -> None:
 
 def _say(line: str) -> None:
     _err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(line: str) -> None:
+    _out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,3 +8,16 @@
 
 Importing this package imports neither juliacall nor Julia.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: `engine` imports msgspec and NumPy, which the worker's child does not wait for.
+    if name == "JuliaEngine":
+        from .engine import JuliaEngine
+
+        return JuliaEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

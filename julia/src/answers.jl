@@ -1,0 +1,124 @@
+# From a study's name to its answer.
+
+"""
+    Unavailable(reason)
+
+In place of a value that cannot be given here.
+"""
+struct Unavailable
+    reason::String
+end
+
+"""
+A study as Julia answers it.
+
+- `parts`: `name => (inputs, options) -> Dict of quantities`, in order; a crash in one costs that one.
+- `tasks`: `(inputs, options) -> Dict of name => zero-argument function`, what is worth timing.
+"""
+struct StudyAnswer
+    parts::Vector{Pair{String, Function}}
+    tasks::Function
+end
+StudyAnswer(parts) = StudyAnswer(parts, (inputs, options) -> Dict{String, Function}())
+
+const STUDIES = Dict{String, StudyAnswer}()
+
+"""
+    answer(study, inputs, options) -> Dict
+
+All quantities of a study: numbers, arrays, text, or `Unavailable`. `inputs` are named arrays with
+NumPy's logical shapes, `options` the study's options by name.
+"""
+function answer(study::AbstractString, inputs::AbstractDict, options::AbstractDict)
+    found = Dict{String, Any}()
+    for (_, part) in get_study(study).parts
+        merge!(found, part(inputs, options))
+    end
+    return found
+end
+
+function get_study(name)
+    haskey(STUDIES, name) && return STUDIES[name]
+    throw(ArgumentError("no study called $(repr(name)) in Julia; there are " *
+                        join(sort!(collect(keys(STUDIES))), ", ")))
+end
+
+"""
+    input_hash(inputs)
+
+SHA-256 of what was received, from the arrays as they are used: for each name in sorted order
+`name|dtype|d0,d1,...|`, then the elements in row-major order, little-endian. Equal to Python's
+`studies.contract.input_hash` when every bit has arrived.
+"""
+function input_hash(inputs::AbstractDict)
+    context = SHA.SHA256_CTX()
+    for name in sort!(collect(keys(inputs)))
+        array = inputs[name]
+        shape = join(size(array), ",")
+        SHA.update!(context, codeunits("$name|$(NAMES[eltype(array)])|$shape|"))
+        rows = ndims(array) <= 1 ? array : permutedims(array, ndims(array):-1:1)
+        SHA.update!(context, collect(reinterpret(UInt8, vec(rows))))
+    end
+    return bytes2hex(SHA.digest!(context))
+end
+
+# -- what Python calls --------------------------------------------------------------------------
+
+"A study with the inputs that Julia keeps for it, and its tasks once they were asked for."
+mutable struct Prepared
+    study::StudyAnswer
+    inputs::Inputs
+    options::Dict{String, Any}
+    tasks::Union{Nothing, Dict{String, Function}}
+end
+
+const PREPARED = Dict{Int, Prepared}()
+const LAST_KEY = Ref(0)
+
+SERVED["prepare"] = function (inputs, arguments)
+    study = get_study(arguments["study"])
+    key = LAST_KEY[] += 1
+    prepared = PREPARED[key] = Prepared(study, inputs, arguments["options"], nothing)
+    return Answer(Dict(), Dict("key" => key, "input hash" => input_hash(inputs),
+                               "parts" => first.(study.parts),
+                               "tasks" => sort!(collect(keys(tasks_of(prepared))))))
+end
+
+SERVED["answer"] = function (_, arguments)
+    prepared = PREPARED[arguments["key"]]
+    part = Dict(prepared.study.parts)[arguments["part"]]
+    found = part(prepared.inputs, prepared.options)
+    arrays, labels, reasons = Dict{String, Any}(), Dict{String, Any}(), Dict{String, Any}()
+    for (name, value) in found
+        value isa Unavailable ? (reasons[name] = value.reason) :
+        value isa AbstractString ? (labels[name] = value) : (arrays[name] = value)
+    end
+    return Answer(arrays, Dict("labels" => labels, "unavailable" => reasons,
+                               "peak memory" => Int(Sys.maxrss())))
+end
+
+SERVED["sample"] = function (_, arguments)
+    task = tasks_of(PREPARED[arguments["key"]])[arguments["task"]]
+    return Answer(Dict(), Dict("seconds" => seconds_of(task, arguments["calls"])))
+end
+
+SERVED["drop"] = (_, arguments) -> (delete!(PREPARED, arguments["key"]); Answer(Dict()))
+
+function tasks_of(prepared)
+    prepared.tasks === nothing &&
+        (prepared.tasks = prepared.study.tasks(prepared.inputs, prepared.options))
+    return prepared.tasks
+end
+
+function seconds_of(task, calls)
+    GC.gc(false)
+    began = time_ns()
+    for _ in 1:calls
+        task()
+    end
+    return (time_ns() - began) / 1e9
+end
+
+"A number that may be a 0-dimensional array, as NumPy's scalars arrive."
+scalar(x::AbstractArray) = only(x)
+scalar(x::Number) = x
