@@ -110,13 +110,16 @@ def _disagree(name: str, statement: str, groups: list[tuple[str, tuple[str, ...]
 
 
 def _chain() -> Claim:
-    needs = ("subgradient/sqrt_square", "subgradient/abs")
+    # The masked root is asked for as well because it is chained too; the referee has no answer to
+    # it, and does not apply the chain rule anywhere.
+    needs = ("subgradient/sqrt_square", "subgradient/abs", "subgradient/where_sqrt")
 
     def check(values: Arrays, options: Any) -> Decision:
-        chained, direct = (np.asarray(values[name]) for name in needs)
+        chained, direct, masked = (np.asarray(values[name], dtype=np.float64) for name in needs)
         holds = bool(np.isfinite(direct).all() and not np.isfinite(chained).any())
+        found = [float(v.ravel()[0]) for v in (direct, chained, masked)]
         return Decision(
-            holds, f"|x|: {float(direct.ravel()[0]):g}, sqrt(x^2): {float(chained.ravel()[0]):g}"
+            holds, "|x|: {:g}, sqrt(x^2): {:g}, x > 0 ? sqrt(x) : 0: {:g}".format(*found)
         )
 
     return Claim(
