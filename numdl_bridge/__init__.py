@@ -1,3 +1,75 @@
-"""numdl-bridge: the same case study in PyTorch and in Julia, from the same bits."""
+"""numdl-bridge: the same case study in PyTorch and in Julia, from the same bits.
+
+```python
+import numdl_bridge as nb
+
+result = nb.run("gradient_test", n_steps=29)      # torch, the referee, and Julia live or recorded
+print(result)                                     # tables; HTML in a notebook
+result.gradients, result.inverses, result.timings, result.claims      # pandas
+result.values["torch"]["gradient/rk4"]            # arrays
+```
+
+Names are loaded when they are first used: importing this package imports neither torch nor Julia.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .errors import BadInputError, EngineError, NumDLError, TamperedError, UnknownNameError
+    from .runs.budget import Budget
+    from .runs.judging import open_run, rescore
+    from .runs.results import RunResult, StudyResult
+    from .runs.runner import run
+    from .runs.sweep import sweep
+    from .studies import all_studies, get_study
+
+_HOMES = {
+    "run": "runs.runner",
+    "open_run": "runs.judging",
+    "rescore": "runs.judging",
+    "sweep": "runs.sweep",
+    "Budget": "runs.budget",
+    "RunResult": "runs.results",
+    "StudyResult": "runs.results",
+    "all_studies": "studies",
+    "get_study": "studies",
+    "NumDLError": "errors",
+    "BadInputError": "errors",
+    "EngineError": "errors",
+    "TamperedError": "errors",
+    "UnknownNameError": "errors",
+}
+
+__all__ = [
+    "BadInputError",
+    "Budget",
+    "EngineError",
+    "NumDLError",
+    "RunResult",
+    "StudyResult",
+    "TamperedError",
+    "UnknownNameError",
+    "all_studies",
+    "get_study",
+    "open_run",
+    "rescore",
+    "run",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

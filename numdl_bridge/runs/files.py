@@ -31,6 +31,9 @@ from ..studies.contract import Arrays
 _HEAD = b'{\n"sha256": "'
 _MIDDLE = b'",\n"content": '
 _TAIL = b"\n}\n"
+KEPT = "biufcSU"
+"""Kinds of dtype that NPZ keeps without pickle: not objects, and not bfloat16."""
+
 _RENEW = "delete it and compute it again, or restore the original"
 
 
@@ -89,7 +92,7 @@ def pack_arrays(arrays: Arrays) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in arrays.items():
             array = np.asarray(value)
-            if array.dtype.kind not in "biufcSU":
+            if array.dtype.kind not in KEPT:
                 raise BadInputError(
                     f"array {name!r} has dtype {array.dtype}",
                     "a boolean, integer, floating, complex or text dtype of NumPy",
@@ -174,6 +177,9 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool):
         return value
-    return str(value)
+    # Subclasses too (torch's version is a str of its own class) become the plain types of JSON.
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else str(value)

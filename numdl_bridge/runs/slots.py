@@ -53,25 +53,29 @@ def choose_engines(
     if threads < 1:
         raise BadInputError(f"{threads} threads", "a number of at least 1")
     slots = Slots([TorchEngine(device, threads)])
-    _fill_julia_slot(slots, julia, threads, recordings, say)
+    _fill_julia_slot(slots, julia, recordings, say)
     slots.engines.append(RefereeEngine())
     return slots
 
 
 def _fill_julia_slot(
-    slots: Slots, mode: str, threads: int, recordings: Path | None, say: Callable[[str], None]
+    slots: Slots, mode: str, recordings: Path | None, say: Callable[[str], None]
 ) -> None:
     if mode == "off":
         slots.absent["julia"] = "switched off by --julia off"
         return
     reason = None
     if mode in ("live", "auto"):
-        live, reason = live_julia(threads, insist=mode == "live", say=say)
+        live, reason = live_julia(insist=mode == "live", say=say)
         if live is not None:
             slots.engines.append(live)
             return
         if mode == "live":
-            raise EngineError(f"no live Julia: {reason}", "a Julia that is ready", "numdl doctor")
+            raise EngineError(
+                f"--julia live, and there is none: {reason}",
+                "a Julia that is ready",
+                "`numdl julia status` says more; --julia recorded replays what it once answered",
+            )
     recorded = RecordedEngine("julia", recordings)
     nothing = recorded.missing()
     if nothing:
@@ -82,16 +86,22 @@ def _fill_julia_slot(
 
 
 def live_julia(
-    threads: int = 1, insist: bool = False, say: Callable[[str], None] = lambda line: None
+    insist: bool = False, say: Callable[[str], None] = lambda line: None
 ) -> tuple[Engine | None, str | None]:
-    """The Julia engine, or None with the reason why it is not ready.
+    """The Julia engine, started, or None with the reason why there is none.
 
-    With `insist` it may take its time to prepare one (install packages), without only seconds.
+    With `insist` one that could be installed now is installed, which takes minutes; without, only
+    one that is ready is started, so that nobody's first run installs a second language unasked.
     """
+    from ..engines.julia.engine import JuliaEngine
+
+    engine = JuliaEngine(progress=say)
+    found = engine.readiness()
+    if found.state == "missing" or (found.state == "installable" and not insist):
+        return None, f"{found.reason}; {found.remedy}" if found.remedy else found.reason
     try:
-        from ..engines.julia import JuliaEngine  # type: ignore[attr-defined,unused-ignore]
-    except ImportError as error:
-        return None, f"this installation has no Julia engine ({error})"
-    engine: Engine = JuliaEngine(threads=threads)
-    reason = engine.missing()
-    return (None, reason) if reason else (engine, None)
+        engine.start()
+    except EngineError as error:
+        engine.close()
+        return None, str(error)
+    return engine, None

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compare import ENGINES
 from ..errors import BadInputError, TamperedError, UnknownNameError
 from ..studies.contract import Arrays
 from ..studies.observation import Observation, Timing
@@ -178,9 +179,10 @@ class RunStore:
         return {f.name.removesuffix(_FAILED): Failure(**read_sealed(f)[0]) for f in found}
 
     def engines(self, study: str) -> list[str]:
-        """Names of the engines whose answers are kept."""
+        """Names of the engines whose answers are kept, in the order of the tables."""
         names = {p.stem for p in (self.path / study).glob("*.json") if not p.name.startswith(".")}
-        return sorted(n for n in names - _NOT_ENGINES if not n.endswith(".failed"))
+        found = [n for n in names - _NOT_ENGINES if not n.endswith(".failed")]
+        return sorted(found, key=lambda n: (ENGINES.index(n) if n in ENGINES else len(ENGINES), n))
 
     def save_timings(self, study: str, timings: Mapping[str, list[Timing]]) -> None:
         """Keep the samples of all engines, which were taken together."""

@@ -1,0 +1,1 @@
+"""What is seen: in the terminal, on a page, in a notebook, as a figure."""
