@@ -20,7 +20,7 @@ from .emit import Emitter
 from .errors import CannotMirrorError
 from .layer import FluxLayer, array, reverse_axes
 from .table import mirror_layer
-from .trace import Step, trace
+from .trace import Step, trace, wrapped
 from .weights import loader
 
 
@@ -81,13 +81,12 @@ def mirror(module: Any, *example: Any) -> Mirror:
 
     Raises `CannotMirrorError`, naming the layer or operation, where Flux has no twin.
     """
+    name, module = type(module).__name__, wrapped(module)
     steps = trace(module, example or None)
     modules = dict(module.named_modules())
-    if "0" not in modules and any(s.kind == "layer" and s.target == "0" for s in steps):
-        modules["0"] = module  # a single layer, which `trace` wraps
-    layers = {s.target: mirror_layer(s.target, modules[s.target]) for s in steps if _is(s)}
+    used = [s.target for s in steps if s.kind == "layer"]
+    layers = {target: mirror_layer(target, modules[target]) for target in used}
     emitter = Emitter(steps, layers)
-    name = type(module).__name__
     weights: dict[str, np.ndarray] = {}
     paths: dict[str, tuple[str, ...]] = {}
     for target, layer in layers.items():
@@ -102,10 +101,6 @@ def mirror(module: Any, *example: Any) -> Mirror:
                 paths[target] = (key,)
     source = emitter.source(f"{name}, mirrored from torch")
     return Mirror(source, weights, paths, layers, tuple(steps), name)
-
-
-def _is(step: Step) -> bool:
-    return step.kind == "layer"
 
 
 def _column_major(value: np.ndarray) -> bytes:

@@ -38,7 +38,7 @@ class Emitter:
         helpers = dict.fromkeys(h for layer in self.layers.values() for h in layer.helpers)
         parts = [
             f"# {title}\n# Activations have torch's axes in reverse order: the batch is last.",
-            "using Flux, NNlib, Statistics",
+            "using Flux, Statistics\nusing Flux: NNlib",
             *(HELPERS[h].rstrip() for h in helpers),
             self._build(),
             self._forward("forward", traced=False),

@@ -42,10 +42,15 @@ RULES: dict[str, Rule] = {
 }
 
 
+def is_layer(module: Any) -> bool:
+    """Whether a module is one of the layers in `RULES`, and not a user's class of that name."""
+    return type(module).__name__ in RULES and type(module).__module__.startswith("torch.nn")
+
+
 def mirror_layer(name: str, layer: Any) -> FluxLayer:
     """The Flux twin of one layer; `name` is where it stands in the module, for the message."""
     kind = type(layer).__name__
-    if kind not in RULES or not type(layer).__module__.startswith("torch.nn"):
+    if not is_layer(layer):
         raise CannotMirrorError(f"layer {name!r} of type {kind}")
     try:
         return RULES[kind](layer)

@@ -13,6 +13,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 from .activations import ELEMENTWISE
 from .errors import CannotMirrorError
 from .functions import FUNCTIONS
+from .table import is_layer
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,6 @@ def trace(module: torch.nn.Module, example: Sequence[torch.Tensor] | None) -> li
     Raises `CannotMirrorError` where `torch.fx` cannot trace (data-dependent control flow), and
     where the module fails on the example.
     """
-    # A single layer is wrapped: traced by itself, it would be opened up.
-    if type(module).__module__.startswith("torch.nn.modules") and not isinstance(
-        module, torch.nn.Sequential
-    ):
-        module = torch.nn.Sequential(module)
     try:
         graph = fx.symbolic_trace(module)
     except Exception as error:
@@ -105,6 +101,27 @@ def trace(module: torch.nn.Module, example: Sequence[torch.Tensor] | None) -> li
             )
         )
     return steps
+
+
+def wrapped(module: torch.nn.Module) -> torch.nn.Module:
+    """A single layer inside a `Sequential`: traced by itself, it would be opened up."""
+    return torch.nn.Sequential(module) if is_layer(module) else module
+
+
+def record_steps(
+    module: torch.nn.Module, inputs: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The output of a module, and that of each step by the name that `trace` gives it."""
+    kept: dict[str, torch.Tensor] = {}
+
+    class Recorder(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            result = super().run_node(n)
+            if isinstance(result, torch.Tensor) and n.op.startswith("call"):
+                kept[_identifier(n.name)] = result
+            return result
+
+    return Recorder(fx.symbolic_trace(module)).run(*inputs), kept
 
 
 class _statistics_kept:  # noqa: N801 - reads as a context

@@ -1,0 +1,171 @@
+"""
+A user's own models: functions (here), mirrored torch modules (`mirrored.jl`) and ODEs
+(`own_odes.jl`). Their Python sides are in `numdl_bridge/models/`: `functions.py`, `modules.py` and
+`ode.py`.
+"""
+module OwnModels
+
+using DifferentialEquations
+using ForwardDiff: ForwardDiff
+using OrdinaryDiffEqLowOrderRK: BS3, DP5
+using ReverseDiff: ReverseDiff
+using Tracker: Tracker
+using Zygote: Zygote
+
+using ..NumDLBridge: Answer, SERVED, input_hash
+
+"""
+    own_function(source, name = nothing)
+
+Evaluate Julia source text in a module of its own and return the function that it defines: the last
+value of the text, or its binding `name`. Throws an `ArgumentError` that says what was found where
+that is no function, and Julia's own error where the text does not parse.
+"""
+function own_function(source::AbstractString, name=nothing)
+    sandbox = Module(:OwnModel)
+    Core.eval(sandbox, :(include(file) = Base.include($sandbox, file)))
+    value = include_string(sandbox, source, "your Julia source")
+    if name !== nothing
+        isdefined(sandbox, Symbol(name)) ||
+            throw(ArgumentError("your Julia source defines no `$name`"))
+        value = getfield(sandbox, Symbol(name))
+    end
+    value isa Function && return value
+    throw(ArgumentError(
+        "your Julia source evaluates to a $(typeof(value)); a function was expected, such as " *
+        "`(; theta) -> sum(abs2, theta)`",
+    ))
+end
+
+named(arrays, names) = NamedTuple(Symbol(n) => unwrap(arrays[n]) for n in names)
+
+"0-dimensional arrays are numbers to a user."
+unwrap(x::AbstractArray{<:Any,0}) = x[]
+unwrap(x) = x
+
+wrap(x::Number) = fill(x)
+wrap(x::AbstractArray) = Array(x)
+
+"The result of a user's function, or an error that says what it returned instead of numbers."
+function checked(y)
+    y isa Real && return y
+    y isa AbstractArray{<:Real} && return y
+    throw(ArgumentError(
+        "your Julia function returned a $(typeof(y)); a real number or an array of them was expected",
+    ))
+end
+
+pairing(w, y::Number) = w[] * y
+pairing(w, y::AbstractArray) = sum(w .* y)
+
+"""
+    own_gradient(arrays, arguments)
+
+Value, Jacobian-transpose-vector products by each AD package, and a Jacobian-vector product of a
+user's function `f(; at..., constants...)`, taken as one `NamedTuple`.
+
+`arrays` holds `at/<name>`, `constants/<name>`, `tangent/<name>` and, for functions with an array of
+results, `cotangent`. `arguments` holds `source`, `name`, `at`, `constants` (names) and `packages`
+(`zygote`, `forwarddiff`, `reversediff`, `tracker`). Returns `value`, `jvp`,
+`gradient/<package>/<name>`. A package that fails is reported in `failures`, the others go on.
+"""
+function own_gradient(arrays, arguments)
+    f = own_function(arguments["source"], arguments["name"])
+    return Base.invokelatest(own_gradient_of, f, arrays, arguments)
+end
+
+function own_gradient_of(f, arrays, arguments)
+    pick(part, names) = named(Dict(n => arrays["$part/$n"] for n in names), names)
+    at = pick("at", arguments["at"])
+    constants = pick("constants", arguments["constants"])
+    tangent = pick("tangent", arguments["at"])
+    g(x) = checked(f(merge(x, constants)))
+
+    before = deepcopy(merge(at, constants))
+    value = g(deepcopy(at))
+    value = value isa Number ? value : copy(value)
+    y = g(at)
+    isequal(merge(at, constants), before) ||
+        throw(ArgumentError("your Julia function changes its arguments; work on a copy"))
+    w = y isa Number ? fill(one(y)) : get(arrays, "cotangent") do
+        throw(DimensionMismatch("torch returned a number, Julia an array of size $(size(y))"))
+    end
+    size(w) == size(y) || throw(DimensionMismatch(
+        "torch returned an array of shape $(size(w)), Julia one of size $(size(y))",
+    ))
+
+    out = Dict{String,Array}("value" => wrap(value))
+    failures = Dict{String,Any}()
+    seconds = Dict{String,Any}()
+    for package in arguments["packages"]
+        try
+            gradients = own_vjp(Val(Symbol(package)), g, at, w)
+            seconds[package] = @elapsed own_vjp(Val(Symbol(package)), g, at, w)
+            for name in keys(at)
+                out["gradient/$package/$name"] = wrap(gradients[name])
+            end
+        catch error
+            error isa InterruptException && rethrow()
+            failures[package] = sprint(showerror, error)
+        end
+    end
+    try
+        # Forward mode, so that it shares nothing with the reverse mode that it checks.
+        out["jvp"] = wrap(ForwardDiff.derivative(t -> shift(g, at, tangent, t), zero(first(w))))
+    catch error
+        error isa InterruptException && rethrow()
+        failures["jvp"] = sprint(showerror, error)
+    end
+    return answered(arrays, out, "failures" => failures, "seconds" => seconds)
+end
+
+shift(g, at, tangent, t) = g(map((x, v) -> x .+ t .* v, at, tangent))
+
+"`nothing`, Zygote's word for a gradient that is zero throughout, as zeros of the argument's shape."
+filled(::Nothing, x) = zero(x)
+filled(g, x::Number) = g
+filled(g, x::AbstractArray) = reshape(collect(g), size(x))
+
+function own_vjp(::Val{:zygote}, g, at, w)
+    y, back = Zygote.pullback(g, at)
+    gradients, = back(y isa Number ? w[] : w)
+    gradients === nothing && return map(zero, at)
+    return NamedTuple(n => filled(get(gradients, n, nothing), at[n]) for n in keys(at))
+end
+
+function own_vjp(::Val{:tracker}, g, at, w)
+    names = keys(at)
+    results = Tracker.gradient((xs...) -> pairing(w, g(NamedTuple{names}(xs))), values(at)...)
+    return NamedTuple(n => filled(Tracker.data(r), at[n]) for (n, r) in zip(names, results))
+end
+
+own_vjp(::Val{:forwarddiff}, g, at, w) = flat_vjp(ForwardDiff.gradient, g, at, w)
+own_vjp(::Val{:reversediff}, g, at, w) = flat_vjp(ReverseDiff.gradient, g, at, w)
+
+"ForwardDiff and ReverseDiff want one vector: all arguments one after the other."
+function flat_vjp(gradient, g, at, w)
+    flat = reduce(vcat, (vec(collect(x)) for x in values(at)))
+    return split_like(gradient(v -> pairing(w, g(split_like(v, at))), flat), at)
+end
+
+function split_like(flat, at)
+    start = 0
+    return map(at) do x
+        part = flat[start+1:start+length(x)]
+        start += length(x)
+        x isa Number ? only(part) : reshape(part, size(x))
+    end
+end
+
+"What goes back, with the hash of what was received."
+answered(arrays, out, data...) =
+    Answer(out, Dict{String,Any}("input_hash" => input_hash(arrays), data...))
+
+include("mirrored.jl")
+include("own_odes.jl")
+
+SERVED["own_gradient"] = own_gradient
+SERVED["mirrored"] = mirrored
+SERVED["own_ode"] = own_ode
+
+end

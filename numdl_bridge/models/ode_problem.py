@@ -1,0 +1,206 @@
+"""An ODE question: what torch computes of it, what is sent to Julia, what is compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import EngineError
+from ..studies.contract import Quantity
+from .question import Question, julia_source
+from .solvers import METHODS, aligned_grid, follow, native
+
+Loss = tuple[Callable[[Tensor], Tensor], str]
+
+_WORK = ("solution", "evaluations", "seconds")
+
+REFERENCE = 1e-12
+"""Tolerance of the solution that work-precision errors are measured against."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The arguments of `compare_ode`, checked; see there. `cotangent` is (times, *u0.shape)."""
+
+    f: Callable[..., Tensor]
+    u0: np.ndarray
+    theta: np.ndarray
+    times: np.ndarray
+    method: str
+    mode: str
+    substeps: int
+    rtol: float
+    atol: float
+    loss: Loss | None
+    cotangent: np.ndarray
+    tolerances: tuple[float, ...]
+
+    def value(self, states: Tensor) -> Tensor:
+        """The loss of the states at `times`."""
+        if self.loss is None:
+            return (torch.tensor(self.cotangent) * states).sum()
+        value = self.loss[0](states)
+        if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
+            raise EngineError(
+                "your torch loss returned no scalar that autograd can follow back",
+                "a tensor without axes",
+                "reduce it with .sum(), and remove .detach() or .item()",
+            )
+        return value
+
+
+def torch_values(problem: Problem) -> tuple[dict[str, np.ndarray], Mapping[str, np.ndarray]]:
+    """Torch's quantities, and the grid that Julia is to follow (empty in native mode)."""
+    u0 = torch.tensor(problem.u0, requires_grad=True)
+    theta = torch.tensor(problem.theta, requires_grad=True)
+    aligned = problem.mode == "aligned"
+    states, back, counts, grid = (_aligned if aligned else _native)(problem, u0, theta)
+    value = problem.value(states)
+    by_theta, by_u0 = torch.autograd.grad(value, (theta, u0), allow_unused=True)
+    values = {
+        "solution": states,
+        "loss": value,
+        "gradient/theta": torch.zeros_like(theta) if by_theta is None else by_theta,
+        "gradient/u0": torch.zeros_like(u0) if by_u0 is None else by_u0,
+        "round trip": back,
+    }
+    out = {k: v.detach().numpy().copy() for k, v in values.items()}
+    return out | counts, grid
+
+
+def _aligned(problem: Problem, u0: Tensor, theta: Tensor) -> Any:
+    p = problem
+    grid, marks = aligned_grid(
+        p.f, u0.detach(), theta.detach(), p.times, p.method, p.substeps, p.rtol, p.atol
+    )
+    scheme = METHODS[p.method]
+    states = follow(p.f, scheme, u0, theta, grid)
+    with torch.no_grad():
+        back = follow(p.f, scheme, states[-1], theta, grid[::-1])[-1]
+    sent = {"grid": grid, "marks": marks, "A": scheme.A, "b": scheme.b, "c": scheme.c}
+    return torch.stack([states[m] for m in marks]), back, {}, sent
+
+
+def _native(problem: Problem, u0: Tensor, theta: Tensor) -> Any:
+    p = problem
+    states, evaluations = native(p.f, u0, theta, p.times, p.rtol, p.atol)
+    with torch.no_grad():
+        ends = np.array([p.times[-1], p.times[0]])
+        back = native(p.f, states[-1].detach(), theta, ends, p.rtol, p.atol)[0][-1]
+    counts = {"evaluations": np.asarray(evaluations)}
+    return states, back, counts | _work(p, u0.detach(), theta.detach()), {}
+
+
+def _work(p: Problem, u0: Tensor, theta: Tensor) -> dict[str, np.ndarray]:
+    """Error at the last time, evaluations and seconds at each tolerance asked for."""
+    out: dict[str, np.ndarray] = {}
+    ends = np.array([p.times[0], p.times[-1]])
+    with torch.no_grad():
+        for rtol in p.tolerances:
+            begun = time.perf_counter()
+            states, evaluations = native(p.f, u0, theta, ends, rtol, rtol * p.atol / p.rtol)
+            seconds = time.perf_counter() - begun
+            error = relative_error(states[-1].numpy(), exact(p))
+            for key, value in (
+                ("error", error),
+                ("evaluations", evaluations),
+                ("seconds", seconds),
+            ):
+                out[f"work/{rtol:g}/{key}"] = np.asarray(value)
+    return out
+
+
+def exact(p: Problem) -> np.ndarray:
+    """The last state at the reference tolerance."""
+    ends = np.array([p.times[0], p.times[-1]])
+    with torch.no_grad():
+        u0, theta = torch.tensor(p.u0), torch.tensor(p.theta)
+        return native(p.f, u0, theta, ends, REFERENCE, REFERENCE)[0][-1].numpy()
+
+
+def relative_error(x: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.linalg.norm(x - truth) / np.linalg.norm(truth))
+
+
+def question(
+    name: str,
+    julia: str,
+    problem: Problem,
+    grid: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    rtol: float,
+    why: str,
+) -> Question:
+    """What is sent to Julia, and what is compared."""
+    text, function, _ = julia_source(julia)
+    p = problem
+    inputs = {"u0": p.u0, "theta": p.theta, "times": p.times.astype(p.u0.dtype)}
+    inputs |= {k: v.astype(p.u0.dtype) for k, v in grid.items()}
+    if p.loss is None:
+        inputs["cotangent"] = np.moveaxis(p.cotangent, 0, -1)
+    if p.tolerances:
+        inputs["tolerances"] = np.asarray(p.tolerances)
+    arguments = {
+        "source": text,
+        "name": function,
+        "loss": None if p.loss is None else p.loss[1],
+        "mode": p.mode,
+        "method": p.method,
+        "rtol": p.rtol,
+        "atol": p.atol,
+    }
+    both, mode = ("torch", "julia"), p.mode
+    kinds = {"solution": "solution", "loss": "loss", "round trip": "inverse"}
+    # Where a component has decayed, its relative error is that of the largest one.
+    size = float(np.max(np.linalg.norm(values["solution"].reshape(len(p.times), -1), axis=1)))
+    quantities = [
+        Quantity(
+            key,
+            kinds.get(key, "gradient"),  # type: ignore[arg-type]
+            rtol,
+            why,
+            atol=rtol * size if key in ("solution", "round trip") else 0.0,
+            mode=mode,  # type: ignore[arg-type]
+            engines=both,
+        )
+        for key in ("solution", "loss", "gradient/theta", "gradient/u0", "round trip")
+    ]
+    if mode == "aligned":
+        quantities.append(
+            Quantity(
+                "gradient/theta/forward",
+                "gradient",
+                rtol,
+                why,
+                engines=("julia",),
+                compare_with="gradient/theta",
+                about="forward sensitivities of the same steps",
+            )
+        )
+    else:
+        reported = ["evaluations", *(k for k in values if k.startswith("work/"))]
+        quantities += [
+            Quantity(k, "figure", 0.0, "reported", engines=both, compared=False) for k in reported
+        ]
+
+    def translate(reply: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        got = dict(reply.arrays)
+        for k, tolerance in enumerate(p.tolerances):
+            mine = {part: got.pop(f"work/{k}/{part}") for part in _WORK}
+            got[f"work/{tolerance:g}/error"] = np.asarray(
+                relative_error(mine["solution"], exact(p))
+            )
+            got[f"work/{tolerance:g}/evaluations"] = mine["evaluations"]
+            got[f"work/{tolerance:g}/seconds"] = mine["seconds"]
+        names = [q.name for q in quantities]
+        found = {k: v for k, v in got.items() if k in names}
+        found["solution"] = np.moveaxis(found["solution"], -1, 0)
+        return found, {}
+
+    return Question(name, "own_ode", arguments, inputs, quantities, translate)

@@ -1,0 +1,147 @@
+"""The result of comparing a user's own model: a study's result, with words for test suites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..compare import Difference, explain
+from ..compare import tables as _tables
+from ..compare.verdicts import SEVERITY
+from ..errors import BadInputError
+from ..runs.results import StudyResult
+from ..studies.observation import Observation
+from .question import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORST = 5
+"""Rows that a failed assertion shows."""
+
+
+class DisagreementError(AssertionError):
+    """Two languages differ by more than was asked; the message shows where and why."""
+
+
+@dataclass
+class ModelResult(StudyResult):
+    """What `compare_gradients`, `compare_ode` and `compare_module` return.
+
+    Beside the tables of a study's result (`.gradients`, `.inverses`, `.timings`, `.quantities`):
+
+    - `seconds`: by part of the comparison: `torch`, `julia`, `referee`, `comparison`.
+    - `absent`: why an engine has no answer.
+    - `order`: quantity names in the order of the computation, so that of several differences the
+      first is the one to look at.
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> list[Difference]:
+        """Differences of what was compared, in the order of the computation."""
+        place = {name: k for k, name in enumerate(self.order)}
+        compared = [d for d in self.comparison.differences if d.verdict != "unavailable"]
+        return sorted(compared, key=lambda d: place.get(d.quantity, len(place)))
+
+    @property
+    def first_disagreement(self) -> Difference | None:
+        """The first step of the computation at which two engines disagree."""
+        return next((d for d in self.rows if d.verdict == "disagree"), None)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row for each difference, all fields."""
+        return _tables.differences(self.comparison)
+
+    def to_markdown(self) -> str:
+        """The table as Markdown."""
+        return _tables.markdown(self._short())
+
+    def to_latex(self) -> str:
+        """The table as LaTeX (booktabs); needs the extra `report`."""
+        return _tables.printable(self._short()).style.hide(axis="index").to_latex(hrules=True)
+
+    def explain(self) -> str:
+        """The differences that are not plain agreement, in words; the first one first."""
+        told = [explain(d) for d in self.rows if SEVERITY[d.verdict] > SEVERITY["agree"]]
+        told += [f"{name} has no answer: {reason}" for name, reason in self.absent.items()]
+        return "\n\n".join(told) or "Everything agrees within its tolerance."
+
+    def assert_agree(self, digits: float | None = None, budget: float | None = None) -> None:
+        """Raise `DisagreementError` unless all compared values agree.
+
+        **Arguments:**
+
+        - `digits`: decimal digits, relative in the norm, that each must agree to.
+        - `budget`: relative difference that each may have.
+
+        With neither, every verdict must be other than `disagree`. Raises also where Julia has no
+        answer: an assertion that compared nothing would be a green light by accident.
+        """
+        if digits is not None and budget is not None:
+            raise BadInputError("both digits and budget", "one of them")
+        if "julia" in self.absent:
+            raise DisagreementError(
+                f"{self.name}: nothing was compared with Julia: {self.absent['julia']}"
+            )
+        limit = 10.0**-digits if digits is not None else budget
+        bad = [d for d in self.rows if _beyond(d, limit)]
+        if not bad:
+            return
+        asked = "agree" if limit is None else f"agree to a relative difference of {limit:.1e}"
+        lines = [f"{self.name}: {len(bad)} of {len(self.rows)} differences do not {asked}."]
+        lines += [explain(d) for d in bad[:WORST]]
+        if len(bad) > WORST:
+            lines.append(f"and {len(bad) - WORST} more; see result.to_pandas()")
+        raise DisagreementError("\n\n".join(lines))
+
+    def _short(self) -> pd.DataFrame:
+        import pandas as pd
+
+        rows = [
+            {
+                "quantity": d.quantity
+                + (f" against {d.against}" if d.against != d.quantity else ""),
+                "pair": d.pair,
+                "relative": d.relative,
+                "ulps": d.ulps,
+                "digits": d.digits,
+                "verdict": d.verdict,
+            }
+            for d in self.rows
+        ]
+        return pd.DataFrame(rows)
+
+
+def _beyond(difference: Difference, limit: float | None) -> bool:
+    if limit is None or difference.relative is None:
+        return difference.verdict == "disagree"
+    # The referee's own error is not the model's: what lies inside its radius is agreed.
+    if difference.radius and difference.absolute is not None:
+        return difference.relative > limit and difference.absolute > difference.radius
+    return difference.relative > limit
+
+
+def conclude(
+    question: Question,
+    observations: Mapping[str, Observation],
+    absent: Mapping[str, str],
+    seconds: Mapping[str, float],
+) -> ModelResult:
+    """Compare the observations of a question."""
+    return ModelResult(
+        study=question.study,
+        options=question.options,
+        observations=dict(observations),
+        comparison=question.compare(observations, absent),
+        crashed={},
+        folder=Path(),
+        seconds=dict(seconds),
+        absent=dict(absent),
+        order=tuple(q.name for q in question.quantities),
+    )

@@ -1,0 +1,169 @@
+"""How torch solves a user's ODE: along a given grid (aligned), or with torchdiffeq (native)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..engines.torch.adaptive import adaptive
+from ..engines.torch.tableaux import BOGACKI_SHAMPINE, DORMAND_PRINCE, TSITOURAS, Tableau
+from ..errors import EngineError
+
+RightHandSide = Callable[[Any, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """An explicit Runge-Kutta scheme as both languages get it: coefficients A (s × s), b and c."""
+
+    A: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+
+
+def _of(tableau: Tableau) -> Scheme:
+    s = tableau.stages
+    A = np.zeros((s, s))
+    for i, row in enumerate(tableau.a, start=1):
+        A[i, : len(row)] = row
+    return Scheme(A, np.array(tableau.b), np.array(tableau.c))
+
+
+PAIRS = {"tsit5": TSITOURAS, "dp5": DORMAND_PRINCE, "bs3": BOGACKI_SHAMPINE}
+"""Adaptive pairs by the name that DifferentialEquations.jl gives them, in lower case."""
+
+METHODS: dict[str, Scheme] = {
+    "rk4": Scheme(
+        np.array([[0, 0, 0, 0], [0.5, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 1.0, 0]]),
+        np.array([1, 2, 2, 1]) / 6,
+        np.array([0, 0.5, 0.5, 1]),
+    ),
+    **{name: _of(pair) for name, pair in PAIRS.items()},
+}
+
+
+def checked(f: RightHandSide, u0: Tensor, theta: Tensor, t: float) -> None:
+    """Call the user's right-hand side once; one message for what is wrong with it."""
+    before = u0.clone(), theta.clone()
+    try:
+        du = f(t, u0, theta)
+    except Exception as error:
+        raise EngineError(
+            f"your torch right-hand side raised {type(error).__name__}: {error}",
+            "a function f(t, u, theta) of a float and two tensors",
+            "call it by hand with u0 and theta to see the traceback",
+        ) from error
+    if not isinstance(du, Tensor) or du.shape != u0.shape or du.dtype != u0.dtype:
+        got = (
+            f"{du.dtype} of shape {tuple(du.shape)}"
+            if isinstance(du, Tensor)
+            else type(du).__name__
+        )
+        raise EngineError(
+            f"your torch right-hand side returned {got}",
+            f"a tensor of {u0.dtype} and shape {tuple(u0.shape)}, as u0",
+        )
+    if not (torch.equal(u0, before[0]) and torch.equal(theta, before[1])):
+        raise EngineError(
+            "your torch right-hand side changes its arguments in place", "a new tensor", "clone()"
+        )
+
+
+def aligned_grid(
+    f: RightHandSide,
+    u0: Tensor,
+    theta: Tensor,
+    times: np.ndarray,
+    method: str,
+    substeps: int,
+    rtol: float,
+    atol: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The steps that both sides take, and the places of `times` among them.
+
+    For a fixed-step scheme the observation times, each interval cut into `substeps`; for a pair the
+    steps that our adaptive solver accepts, ending at every observation time.
+    """
+    if method not in PAIRS:
+        pieces = [np.linspace(a, b, substeps + 1)[:-1] for a, b in pairwise(times)]
+        grid = np.concatenate([*pieces, times[-1:]])
+    else:
+        with torch.no_grad():
+            found = adaptive(
+                f, u0, [times[0], times[-1]], theta, rtol=rtol, atol=atol, tableau=PAIRS[method],
+                stops=list(times[1:-1]),
+            )  # fmt: skip
+        if not found.ok:
+            raise EngineError(
+                f"the adaptive solve in torch ended early: {found.outcome}",
+                "a solution up to the last time",
+                "loosen the tolerance, shorten tspan, or mind that the problem may be stiff",
+            )
+        grid = np.asarray(found.steps.grid)
+    return grid, np.searchsorted(grid, times - 1e-12 * np.abs(times).max())
+
+
+def follow(
+    f: RightHandSide, scheme: Scheme, u: Tensor, theta: Tensor, grid: Sequence[float] | np.ndarray
+) -> list[Tensor]:
+    """States at all points of `grid`, one step of the scheme from each to the next.
+
+    Plain torch operations, in Julia's order, so that reverse mode goes through.
+    """
+    states = [u]
+    for t, following in pairwise([float(g) for g in grid]):
+        h = following - t
+        k = [f(t, u, theta)]
+        for i in range(1, len(scheme.b)):
+            k.append(f(t + scheme.c[i] * h, u + h * _weighted(scheme.A[i], k), theta))
+        u = u + h * _weighted(scheme.b, k)
+        states.append(u)
+    return states
+
+
+def _weighted(weights: np.ndarray, k: Sequence[Tensor]) -> Tensor:
+    terms = [float(w) * stage for w, stage in zip(weights, k) if w != 0]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+class Counted:
+    """A right-hand side with theta bound, as torchdiffeq calls it, counting its evaluations."""
+
+    def __init__(self, f: RightHandSide, theta: Tensor) -> None:
+        self.f, self.theta, self.evaluations = f, theta, 0
+
+    def __call__(self, t: Tensor, u: Tensor) -> Tensor:
+        self.evaluations += 1
+        return self.f(t, u, self.theta)
+
+
+def native(
+    f: RightHandSide, u0: Tensor, theta: Tensor, times: np.ndarray, rtol: float, atol: float
+) -> tuple[Tensor, int]:
+    """torchdiffeq's dopri5 as its users call it: states at `times`, and evaluations.
+
+    Reverse mode goes through its steps (discretise, then optimise).
+    """
+    from torchdiffeq import odeint
+
+    right_hand_side = Counted(f, theta)
+    try:
+        states = odeint(
+            right_hand_side, u0, torch.tensor(times), rtol=rtol, atol=atol, method="dopri5"
+        )
+    except AssertionError as error:
+        raise EngineError(
+            f"torchdiffeq stopped: {error}",
+            "a solution up to the last time",
+            "loosen the tolerance, shorten tspan, or mind that the problem may be stiff",
+        ) from error
+    return states, right_hand_side.evaluations
