@@ -288,14 +288,14 @@ class _Backward:
         rhs, s = self._right_hand_side(), self.tableau.stages
         sizes = (self.n, self.m) if known is not None else (self.n, self.m, self.n)
         parts = sizes if self.rules.norm == "largest part" else ()
-        examples = [0.0, 1.0, z, z, self.rtol, self.atol, self.theta]
+        arguments = [0.0, 1.0, z, z, self.rtol, self.atol, self.theta]
         if known is not None:
-            examples.append(self.fit.y0.expand(s, *self.fit.y0.shape).contiguous())
+            arguments.append(self.fit.y0.expand(s, *self.fit.y0.shape).contiguous())
         attempt = kernel(
             self.fit.f,
             ("adjoint", self.tableau, parts, known is None),
             make_attempt(rhs, self.tableau, parts),
-            tuple(examples),
+            tuple(arguments),
             self.fit.backend,
         )
         return adaptive(

@@ -38,7 +38,16 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from .native import CTYPES, KEPT, Generator, Unsupported, Value, buffer_value, element_of, is_pointwise
+from .native import (
+    CTYPES,
+    KEPT,
+    Generator,
+    Unsupported,
+    Value,
+    buffer_value,
+    element_of,
+    is_pointwise,
+)
 
 Backend = Literal["auto", "native", "script", "eager"]
 
@@ -142,7 +151,9 @@ def build(
                     fast = make(graph, examples)
                     _check(fast(examples), expected)
                 except Exception as error:
-                    result.reason = (result.reason + f"; {choice}: {_first_line(error)}").strip("; ")
+                    result.reason = (result.reason + f"; {choice}: {_first_line(error)}").strip(
+                        "; "
+                    )
                 else:
                     result.use(choice, fast)
                     break
@@ -298,7 +309,9 @@ def translate(
                 parameters.append(f"const {_ctype_of(meta)} *restrict {name}")
         elif node.op == "get_attr":
             tensor = getattr(graph, node.target)
-            values[node] = buffer_value(f"c{len(constants)}", _ctype_of(tensor), tuple(tensor.shape))
+            values[node] = buffer_value(
+                f"c{len(constants)}", _ctype_of(tensor), tuple(tensor.shape)
+            )
             constants.append(tensor)
             closed.append(f"const {_ctype_of(tensor)} *restrict c{len(closed)}")
         elif node.op == "call_function":

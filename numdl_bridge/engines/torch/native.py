@@ -219,7 +219,9 @@ def _pointwise(name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any]
                 args = [*args, bound]
     else:
         template = _EXPRESSIONS[name]
-        args = args[: template.count("{") and 1 + max(i for i in range(3) if f"{{{i}}}" in template)]
+        args = args[
+            : template.count("{") and 1 + max(i for i in range(3) if f"{{{i}}}" in template)
+        ]
     types = ["unsigned char" if name == "where" and i == 0 else work for i in range(len(args))]
     operands = [_broadcast(a, len(shape), t) for a, t in zip(args, types)]
     if template.count("{0}") > 1 or template.count("{1}") > 1:

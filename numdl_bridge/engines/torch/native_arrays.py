@@ -76,9 +76,7 @@ def arrange(
         return _moved(
             source,
             shape,
-            lambda i: [
-                "0" if n == 1 else j for j, n in zip(i[len(shape) - rank :], source.shape)
-            ],
+            lambda i: ["0" if n == 1 else j for j, n in zip(i[len(shape) - rank :], source.shape)],
         )
     if name == "select":
         d, at = args[1] % rank, args[2] % source.shape[args[1] % rank]
@@ -138,9 +136,7 @@ def _gather(
         if len(piece.shape) == 1 and piece.shape[0] == 0:
             continue
         shape = piece.shape if name == "cat" else [*piece.shape[:d], 1, *piece.shape[d:]]
-        region = _moved(
-            target, shape, lambda i, s=start: [*i[:d], _shift(i[d], s), *i[d + 1 :]]
-        )
+        region = _moved(target, shape, lambda i, s=start: [*i[:d], _shift(i[d], s), *i[d + 1 :]])
         if name == "cat":
             g.fill(region, lambda i, p=piece: _cast(p, target.ctype, i))
         else:
@@ -189,7 +185,9 @@ def _parts(name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) ->
     return parts
 
 
-def combine(name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any], g: Generator) -> Value:
+def combine(
+    name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any], g: Generator
+) -> Value:
     """Reductions and products. Raises `Unsupported` for everything that is not in the tables."""
     if name in ("sum", "mean", "amax", "amin"):
         return _reduction(name, node, args, kwargs, g)
