@@ -18,6 +18,7 @@ EResNet_Stability.m of the author's course code.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -319,6 +320,10 @@ def claims(options: LandscapeOptions) -> Sequence[Claim]:
     return found
 
 
+def _median(values: Arrays, name: str) -> float | None:
+    return float(np.median(values[name])) if name in values else None
+
+
 def published(options: LandscapeOptions) -> list[Published]:
     """The maxima of the two published colour bars, beside the median over our seeds."""
     return [
@@ -326,11 +331,7 @@ def published(options: LandscapeOptions) -> list[Published]:
             f"max |Phi_train - Phi_test|, N = {n} (one unknown seed; ours: median)",
             figure,
             "course notes, Stability of ResNets: colour bar of the difference image",
-            lambda values, n=n: (
-                float(np.median(values[f"difference/N={n}/absolute"]))
-                if f"difference/N={n}/absolute" in values
-                else None
-            ),
+            partial(_median, name=f"difference/N={n}/absolute"),
         )
         for n, figure in _PUBLISHED.items()
     ]
