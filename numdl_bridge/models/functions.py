@@ -12,7 +12,7 @@ import numpy as np
 from ..engines.referee.number import Ball, midpoint, radius
 from ..errors import BadInputError, EngineError
 from ..studies.contract import Quantity
-from . import torch_side
+from . import diagnosis, torch_side
 from .differences import Derivative, directional_derivative
 from .inputs import common_precision, directions, named_arrays
 from .jets import jet_array, parts
@@ -109,6 +109,7 @@ def compare_gradients(
     start = time.perf_counter()
     result = conclude(question, observations, {} if answer else {"julia": reason}, spent)
     result.seconds = {**spent, "comparison": time.perf_counter() - start}
+    result.diagnosis = diagnosis.of_first(result)
     return result
 
 

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import BadInputError, EngineError
 from ..studies.contract import Quantity
+from . import diagnosis
 from .inputs import common_precision
 from .julia_side import ask_julia
 from .mirror import Mirror, mirror
@@ -73,7 +74,22 @@ def compare_module(
     start = time.perf_counter()
     result = conclude(question, observations, {} if answer else {"julia": reason}, spent)
     result.seconds = {**spent, "comparison": time.perf_counter() - start}
+    result.diagnosis = _diagnosis(module, inputs, result)
     return result
+
+
+def _diagnosis(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], result: ModelResult
+) -> str | None:
+    first = result.first_disagreement
+    if first is None:
+        return None
+    if first.quantity.startswith("step/"):
+        step, julia = first.quantity.removeprefix("step/"), result.values["julia"][first.quantity]
+        mistake = diagnosis.of_layer(copy.deepcopy(module), inputs, step, julia, first.rtol)
+        if mistake:
+            return f"{step}: {mistake}"
+    return diagnosis.of_first(result)
 
 
 def _torch_values(

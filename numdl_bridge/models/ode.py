@@ -11,12 +11,13 @@ import numpy as np
 import torch as _torch
 
 from ..errors import BadInputError
+from . import diagnosis
 from .inputs import PRECISIONS, common_precision, named_arrays
 from .julia_side import ask_julia
 from .ode_problem import Loss, Problem, question, torch_values
 from .question import tolerance
 from .result import ModelResult, conclude
-from .solvers import METHODS, PAIRS, checked
+from .solvers import METHODS, PAIRS, checked, predicted_steps
 
 Mode = Literal["aligned", "native"]
 
@@ -98,7 +99,24 @@ def compare_ode(
     begun = time.perf_counter()
     result = conclude(asked, observations, {} if answer else {"julia": reason}, spent)
     result.seconds = {**spent, "comparison": time.perf_counter() - begun}
+    result.diagnosis = _diagnosis(problem, result)
     return result
+
+
+def _diagnosis(p: Problem, result: ModelResult) -> str | None:
+    """A tolerance that was not the one asked for shows in the steps before it shows elsewhere."""
+    julia = result.values.get("julia", {})
+    disagreed = {d.quantity for d in result.comparison.disagreements}
+    if "steps" in disagreed and "steps" in julia:
+
+        def predicted(rtol: float) -> int:
+            u0, theta = _torch.tensor(p.u0), _torch.tensor(p.theta)
+            atol = rtol * p.atol / p.rtol
+            return predicted_steps(p.f, u0, theta, p.times, p.method, rtol, atol)
+
+        if found := diagnosis.of_steps(int(julia["steps"]), predicted, p.rtol):
+            return f"steps: {found}"
+    return diagnosis.of_first(result)
 
 
 def _check(

@@ -14,11 +14,14 @@ from torch import Tensor
 from ..errors import EngineError
 from ..studies.contract import Quantity
 from .question import Question, julia_source
-from .solvers import METHODS, aligned_grid, follow, native
+from .solvers import METHODS, aligned_grid, follow, native, predicted_steps
 
 Loss = tuple[Callable[[Tensor], Tensor], str]
 
 _WORK = ("solution", "evaluations", "seconds")
+
+STEPS_RTOL = 0.1
+"""A controller ten times looser takes about 10^(1/5) = 1.6 times fewer steps of an order-5 pair."""
 
 REFERENCE = 1e-12
 """Tolerance of the solution that work-precision errors are measured against."""
@@ -93,7 +96,8 @@ def _native(problem: Problem, u0: Tensor, theta: Tensor) -> Any:
     with torch.no_grad():
         ends = np.array([p.times[-1], p.times[0]])
         back = native(p.f, states[-1].detach(), theta, ends, p.rtol, p.atol)[0][-1]
-    counts = {"evaluations": np.asarray(evaluations)}
+    steps = predicted_steps(p.f, u0.detach(), theta.detach(), p.times, p.method, p.rtol, p.atol)
+    counts = {"evaluations": np.asarray(evaluations), "steps": np.asarray(steps)}
     return states, back, counts | _work(p, u0.detach(), theta.detach()), {}
 
 
@@ -184,6 +188,17 @@ def question(
             )
         )
     else:
+        quantities.append(
+            Quantity(
+                "steps",
+                "figure",
+                STEPS_RTOL,
+                "our solver under DifferentialEquations.jl's conventions predicts its steps",
+                mode="native",
+                engines=both,
+                about="accepted by DifferentialEquations.jl; torch: as predicted",
+            )
+        )
         reported = ["evaluations", *(k for k in values if k.startswith("work/"))]
         quantities += [
             Quantity(k, "figure", 0.0, "reported", engines=both, compared=False) for k in reported

@@ -36,11 +36,13 @@ class ModelResult(StudyResult):
     - `absent`: why an engine has no answer.
     - `order`: quantity names in the order of the computation, so that of several differences the
       first is the one to look at.
+    - `diagnosis`: the cause of the first disagreement, where a usual mistake reproduces it.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    diagnosis: str | None = None
 
     @property
     def rows(self) -> list[Difference]:
@@ -68,7 +70,8 @@ class ModelResult(StudyResult):
 
     def explain(self) -> str:
         """The differences that are not plain agreement, in words; the first one first."""
-        told = [explain(d) for d in self.rows if SEVERITY[d.verdict] > SEVERITY["agree"]]
+        told = [f"Likely cause: {self.diagnosis}."] if self.diagnosis else []
+        told += [explain(d) for d in self.rows if SEVERITY[d.verdict] > SEVERITY["agree"]]
         told += [f"{name} has no answer: {reason}" for name, reason in self.absent.items()]
         return "\n\n".join(told) or "Everything agrees within its tolerance."
 
@@ -95,6 +98,8 @@ class ModelResult(StudyResult):
             return
         asked = "agree" if limit is None else f"agree to a relative difference of {limit:.1e}"
         lines = [f"{self.name}: {len(bad)} of {len(self.rows)} differences do not {asked}."]
+        if self.diagnosis:
+            lines.append(f"Likely cause: {self.diagnosis}.")
         lines += [explain(d) for d in bad[:WORST]]
         if len(bad) > WORST:
             lines.append(f"and {len(bad) - WORST} more; see result.to_pandas()")

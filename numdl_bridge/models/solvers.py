@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..engines.torch.adaptive import adaptive
+from ..engines.torch.controllers import ORDINARYDIFFEQ, with_dp5_exponents
 from ..engines.torch.tableaux import BOGACKI_SHAMPINE, DORMAND_PRINCE, TSITOURAS, Tableau
 from ..errors import EngineError
 
@@ -167,3 +168,22 @@ def native(
             "loosen the tolerance, shorten tspan, or mind that the problem may be stiff",
         ) from error
     return states, right_hand_side.evaluations
+
+
+def predicted_steps(
+    f: RightHandSide,
+    u0: Tensor,
+    theta: Tensor,
+    times: np.ndarray,
+    method: str,
+    rtol: float,
+    atol: float,
+) -> int:
+    """How many steps DifferentialEquations.jl accepts, by our own solver under its conventions."""
+    rules = with_dp5_exponents(ORDINARYDIFFEQ) if method == "dp5" else ORDINARYDIFFEQ
+    with torch.no_grad():
+        found = adaptive(
+            f, u0, [times[0], times[-1]], theta, rtol=rtol, atol=atol, tableau=PAIRS[method],
+            convention=rules,
+        )  # fmt: skip
+    return sum(found.steps.accepted)

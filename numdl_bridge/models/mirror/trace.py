@@ -124,6 +124,16 @@ def record_steps(
     return Recorder(fx.symbolic_trace(module)).run(*inputs), kept
 
 
+def steps_of(module: torch.nn.Module) -> dict[str, tuple[str | None, tuple[str, ...]]]:
+    """By step: the layer's name (None for an operation, "" for an input) and the steps it reads."""
+    found: dict[str, tuple[str | None, tuple[str, ...]]] = {}
+    for node in fx.symbolic_trace(module).graph.nodes:
+        target = {"call_module": str(node.target), "placeholder": ""}.get(node.op)
+        reads = tuple(_identifier(n.name) for n in node.all_input_nodes)
+        found[_identifier(node.name)] = (target, reads)
+    return found
+
+
 class _statistics_kept:  # noqa: N801 - reads as a context
     """Running the example must not move the module's running statistics."""
 
