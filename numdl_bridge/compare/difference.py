@@ -167,7 +167,7 @@ def _judge(
     relative, size = metrics.relative(x, y), metrics.larger_norm(x, y)
     verdict = weigh(relative, size, tolerance, terms, radius)
     gap, allowed, more = show(relative), tolerance.allowed(size), show(budget(terms))
-    counts = radius is not None and radius > 1e-3 * allowed * size
+    counts = radius is not None and radius > max(1e-3 * allowed, 1e-17) * size
     proof = f" and the proven radius {show(radius)}" if counts else ""
     if verdict == "agree":
         return verdict, f"relative difference {gap} within the tolerance {show(allowed)}{proof}"

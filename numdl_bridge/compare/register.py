@@ -27,14 +27,15 @@ from .versions import check_condition, unmet
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one engine is known to return.
+    """What an engine is known to return.
 
     **Arguments:**
 
-    - `engine`, `quantity`: whose value it is; `quantity` is a pattern.
+    - `engine`, `quantity`: whose value it is; both are patterns.
     - `when`: the versions that it holds for.
-    - `value`: nested lists in the shape of the quantity; `nan`, `inf` and `-0.0` are themselves.
-    - `rtol`: 0 for equality to the last bit.
+    - `value`: nested lists in the shape of the quantity, or in one that broadcasts to it; `nan`,
+      `inf` and `-0.0` are themselves.
+    - `rtol`: 0 for equality to the last bit, the sign of zero included.
     """
 
     engine: str
@@ -44,10 +45,13 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rtol: float = 0.0
 
     def met_by(self, value: np.ndarray) -> bool:
-        wanted = np.asarray(self.value, dtype=np.float64)
         if value.dtype.kind not in "fiu":
             return False
         found = np.asarray(value, dtype=np.float64)
+        try:
+            wanted = np.broadcast_to(np.asarray(self.value, dtype=np.float64), found.shape)
+        except ValueError:
+            return False
         if self.rtol == 0:
             return identical(found, wanted)
         return formal_mismatch(found, wanted) is None and relative(found, wanted) <= self.rtol
@@ -59,20 +63,20 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     **Arguments:**
 
     - `id`: what a difference names as its cause.
-    - `study`, `quantity`: patterns.
+    - `study`, `quantities`: patterns; the quantity is the one on the left of the pair.
     - `engines`: the pair, in either order; a `"*"` stands for any engine.
     - `cause`: one or two sentences.
     - `source`: the file, issue or paper that says so.
     - `when`: versions that it holds for, by path into a provenance (see `versions.unmet`).
     - `expected`: values that the engines must have returned for the entry to count.
-    - `share`: the largest relative difference that the cause accounts for. An entry has `expected`
-      or `share` or both.
+    - `share`: the largest relative difference that the cause accounts for. Without a share, the
+      values of both sides have to be expected ones, so that no entry explains just anything.
     - `advice`: what to do where the difference is unwelcome.
     """
 
     id: str
     study: str
-    quantity: str
+    quantities: tuple[str, ...]
     engines: tuple[str, str]
     cause: str
     source: str
@@ -86,7 +90,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         a, b = self.engines
         return (
             fnmatchcase(difference.study, self.study)
-            and fnmatchcase(difference.quantity, self.quantity)
+            and any(fnmatchcase(difference.quantity, pattern) for pattern in self.quantities)
             and any(
                 fnmatchcase(difference.left, p) and fnmatchcase(difference.right, q)
                 for p, q in ((a, b), (b, a))
@@ -103,22 +107,21 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 return (
                     f"it accounts for a relative difference of {size(self.share)}, not {size(gap)}"
                 )
-        provenances, asked = _provenances(left, right), False
+        provenances = _provenances(left, right)
         for side in (left, right):
             mine = [
                 e
                 for e in self.expected
-                if e.engine == side.engine and fnmatchcase(side.quantity, e.quantity)
+                if fnmatchcase(side.engine, e.engine) and fnmatchcase(side.quantity, e.quantity)
             ]
             valid = [e for e in mine if unmet(e.when, provenances) is None]
-            asked = asked or bool(mine)
+            if self.share is None and not mine:
+                return f"it has no expected value for {side.quantity!r} of {side.engine}"
             if mine and not valid:
                 return f"it expects nothing for {unmet(mine[0].when, provenances)}"
             if valid and not any(e.met_by(side.value) for e in valid):
                 wanted = " or ".join(str(e.value) for e in valid)
                 return f"it expects {side.engine} to return {wanted}, not {_short(side.value)}"
-        if self.share is None and not asked:
-            return "it has no expected value for either side"
         return None
 
 
@@ -172,8 +175,8 @@ def read_register(path: Path) -> Register:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadInputError(
             f"register {path.name}: {error}",
-            "a TOML file of [[known]] tables with id, study, quantity, engines, cause, source, and "
-            "expected values or a share",
+            "a TOML file of [[known]] tables with id, study, quantities, engines, cause, source, "
+            "and expected values or a share",
         ) from None
     return _checked(found, f"register {path.name}")
 

@@ -158,7 +158,7 @@ def test_an_observation_of_another_study_is_refused():
 KNOWN = Known(
     id="stub-y",
     study="stub",
-    quantity="y",
+    quantities=("y",),
     engines=("torch", "*"),
     cause="torch rounds to single",
     source="a test",

@@ -37,7 +37,7 @@ def entry(**changes):
     base = {
         "id": "kink",
         "study": "kinks",
-        "quantity": "abs*",
+        "quantities": ("relu", "abs*"),
         "engines": ("torch", "julia"),
         "cause": "they choose different subgradients",
         "source": "a file",
@@ -59,16 +59,19 @@ TORCH_ZERO = Expected(engine="torch", value=[0.0, -0.0])
         ({"engines": ("torch", "referee")}, ""),
         ({"study": "kink?"}, None),
         ({"study": "other"}, ""),
-        ({"quantity": "relu"}, ""),
+        ({"quantities": ("relu", "max")}, ""),
         ({"when": {"julia.packages.Zygote": ">=0.7.11"}}, None),
         ({"when": {"julia.packages.Zygote": "<0.7.11"}}, ""),
         ({"when": {"julia.packages.Enzyme": ">=0"}}, ""),
         ({"share": 0.5}, "accounts for a relative difference of 0.5, not 1"),
-        ({"share": None, "expected": (JULIA_ONE,)}, None),
+        ({"share": None, "expected": (JULIA_ONE,)}, "no expected value for 'abs' of torch"),
         ({"share": None, "expected": (JULIA_ONE, TORCH_ZERO)}, None),
         ({"expected": (Expected(engine="julia", value=[0.0, 0.0]),)}, "not [1., 1.]"),
         ({"expected": (Expected(engine="torch", value=[0.0, 0.0]),)}, "torch to return"),
-        ({"expected": (Expected(engine="julia", value=[1.0]),)}, "julia to return"),
+        ({"expected": (Expected(engine="julia", value=[1.0] * 3),)}, "julia to return"),
+        ({"expected": (Expected(engine="julia", value=[[1.0], [1.0]]),)}, "julia to return"),
+        ({"share": None, "expected": (Expected(engine="jul*", value=1.0), TORCH_ZERO)}, None),
+        ({"share": None, "expected": (Expected(engine="*", value=1.0),)}, "torch to return 1.0"),
         (
             {"expected": (Expected(engine="julia", value=[0, 0]), JULIA_ONE)},
             None,
@@ -91,7 +94,7 @@ TORCH_ZERO = Expected(engine="torch", value=[0.0, -0.0])
         ),
         (
             {"share": None, "expected": (Expected(engine="referee", value=[1, 1]),)},
-            "no expected value for either side",
+            "no expected value for 'abs' of torch",
         ),
         (
             {"expected": (Expected(engine="julia", quantity="relu", value=[9, 9]), JULIA_ONE)},
@@ -111,12 +114,15 @@ def test_what_an_entry_explains(changes, objection):
 
 
 def test_nan_needs_an_expected_value_a_share_is_no_excuse():
-    nan = Expected(engine="julia", value=[float("nan"), 1.0])
+    nan = (
+        Expected(engine="julia", value=[float("nan"), 1.0]),
+        Expected(engine="torch", value=[0, 1]),
+    )
     spoilt = case([0.0, 1.0], [np.nan, 1.0])
     assert Register((entry(share=1e9),)).explain(*spoilt)[0] is None
-    assert Register((entry(share=None, expected=(nan,)),)).explain(*spoilt)[0] is not None
+    assert Register((entry(share=None, expected=nan),)).explain(*spoilt)[0] is not None
     met_no_more = case([0.0, 1.0], [1.0, 1.0])
-    assert Register((entry(share=None, expected=(nan,)),)).explain(*met_no_more)[0] is None
+    assert Register((entry(share=None, expected=nan),)).explain(*met_no_more)[0] is None
 
 
 def test_another_shape_is_never_explained():
@@ -162,7 +168,7 @@ TEXT = """
 [[known]]
 id = "sqrt"
 study = "subgradient"
-quantity = "sqrt"
+quantities = ["sqrt"]
 engines = ["torch", "julia"]
 cause = "a rule"
 source = "a file"
