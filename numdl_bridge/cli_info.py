@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,15 +39,14 @@ def _list_one(out: Console, study: Study) -> None:
     out.print(Text(study.question))
     out.print(Text(f"{study.slide}\n", style="dim"))
     out.print(_options_table(study))
-    quantities = _grid("quantity", "kind", "rtol", "from", "about")
+    quantities = _grid("quantity", "kind", "rtol", "about")
     for q in study.quantities(options):
-        quantities.add_row(
-            *map(Text, (q.name, q.kind, f"{q.rtol:.1e}", ", ".join(q.engines), q.about))
-        )
+        only = f" ({q.engines[0]} only)" if len(q.engines) == 1 else ""
+        quantities.add_row(*map(Text, (q.name, q.kind, f"{q.rtol:.1e}", f"{q.about}{only}")))
     out.print(Padding(quantities, (1, 0)))
-    claims = _grid("claim", "statement", "source")
-    for claim in study.claims(options):
-        claims.add_row(*map(Text, (claim.name, claim.statement, claim.source)))
+    claims = _grid("", "claims", "source")
+    for number, claim in enumerate(study.claims(options), 1):
+        claims.add_row(*map(Text, (str(number), claim.statement, claim.source)))
     if claims.row_count:
         out.print(claims)
 
@@ -87,11 +87,23 @@ def doctor() -> None:
         what = f"{pool['internal_api']} {pool['version'] or ''}".strip()
         found = f"{what}, {pool['num_threads']} threads ({pool['filepath']})"
         grid.add_row(Text(f"{pool['user_api']} of Python"), Text(found))
+    for path in _loaded("libstdc++", "libgomp", "libiomp"):
+        grid.add_row(Text("loaded library"), Text(path))
     for name, value in _julia():
         grid.add_row(Text(name), Text(value))
     out.print(grid)
     for line in _warnings(about["pools"]):
         out.print(Text(f"\n{line}", style="yellow"))
+
+
+def _loaded(*beginnings: str) -> list[str]:
+    """Paths of the C++ and OpenMP libraries in this process (Linux tells, others do not)."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return []
+    paths = {line.split(maxsplit=5)[5] for line in lines if len(line.split(maxsplit=5)) == 6}
+    return sorted(p for p in paths if p.rpartition("/")[2].startswith(beginnings))
 
 
 def _devices() -> list[str]:
@@ -137,8 +149,8 @@ def _warnings(pools: list[dict[str, Any]]) -> list[str]:
 
 def _grid(*columns: str) -> Table:
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        grid.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        grid.add_column(column, overflow="fold", no_wrap=number == 0)
     return grid
 
 

@@ -51,6 +51,12 @@ class Table:
         self.verdicts.append(verdict)
 
 
+def all_tables(result: StudyResult) -> list[Table]:
+    """Every table that has rows: differences, timings, claims, published figures."""
+    more = [timing_table(result), claim_table(result), published_table(result)]
+    return [*difference_tables(result), *(t for t in more if t.rows or t.notes)]
+
+
 def difference_tables(result: StudyResult) -> list[Table]:
     """The tables of gradients, inverses and the study's own quantities; empty ones left out."""
     tables = [_pairs_table(result, title, kinds) for title, kinds in KINDS.items()]

@@ -14,6 +14,7 @@ from ..runs.results import RunResult, StudyResult
 from . import rows
 
 WIDTH = 100
+MOST_ROWS = 60
 _STYLES = {
     "agree": "",
     "agree within budget": "cyan",
@@ -48,13 +49,7 @@ def study(result: StudyResult) -> RenderableType:
         Text(f"{result.name} · {_options(result)}", style="dim"),
         Text(),
     ]
-    tables = [
-        *rows.difference_tables(result),
-        rows.timing_table(result),
-        rows.claim_table(result),
-        rows.published_table(result),
-    ]
-    parts += [table_of(t) for t in tables if t.rows]
+    parts += [table_of(t) for t in rows.all_tables(result)]
     for verdict, line in rows.remarks(result):
         parts.append(Padding(Text(line, style=_STYLES[verdict]), (0, 0, 0, 1), expand=False))
     return Group(*parts, Text())
@@ -68,10 +63,12 @@ def table_of(table: rows.Table) -> RenderableType:
         grid.add_column(
             Text(table.title, style="bold not dim") if named else Text(column), overflow="fold"
         )
-    for cells, verdict in zip(table.rows, table.verdicts):
+    for cells, verdict in list(zip(table.rows, table.verdicts))[:MOST_ROWS]:
         style = _STYLES[verdict] if verdict else ""
         grid.add_row(*[Text(c, style=style) for c in cells])
-    notes = [Text(f"  {n}", style="dim") for n in table.notes]
+    hidden = len(table.rows) - MOST_ROWS
+    more = [f"and {hidden} more; `numdl pages` writes them all"] if hidden > 0 else []
+    notes = [Text(f"  {n}", style="dim") for n in [*more, *table.notes]]
     return Padding(Group(grid, *notes), (0, 0, 1, 1), expand=False)
 
 

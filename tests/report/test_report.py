@@ -1,0 +1,180 @@
+"""What is printed says what was concluded: same figures, same verdicts, nothing hidden."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from stub_study import STUBS, StubEngine, changed, engines
+
+from numdl_bridge.errors import BadInputError
+from numdl_bridge.report import rows
+from numdl_bridge.report.figures import DRAWINGS, svg
+from numdl_bridge.report.html import fragment, page
+from numdl_bridge.report.machine_readable import run_as_json
+from numdl_bridge.report.pages import write_pages
+from numdl_bridge.report.terminal import as_text
+from numdl_bridge.runs.runner import run_all
+from numdl_bridge.studies import all_studies
+
+pytestmark = pytest.mark.usefixtures("stubs")
+
+
+def result(timings: bool = False, **faults: str):
+    return run_all("stub", engines=engines(**faults), size="quick", timings=timings)
+
+
+def test_terminal_shows_every_table_within_a_hundred_columns() -> None:
+    run = result(timings=True)
+    text = as_text(*run.values())
+    assert max(map(len, text.splitlines())) <= 100
+    for heading in ("Gradients", "Inverses", "Quantities", "Timings", "Claims"):
+        assert heading in text
+    assert "torch–referee" in text
+    assert "max |x| = " in text
+    x = STUBS["stub"].inputs(run["stub"].options)["x"]
+    assert f"{np.abs(x).max():.2f}" in text
+    assert "torch / julia" in text, "both are live and agree: a ratio is quoted"
+    assert str(run["stub"]) == text
+
+
+def test_a_disagreement_is_marked_explained_and_costs_the_timings() -> None:
+    run = result(timings=True, julia="wrong")
+    text = as_text(*run.values())
+    assert "3.3e-1" in text or "0.33" in text
+    assert text.count("✗ gradient/x") == 1
+    assert "disagree: relative difference" in text
+    assert "no timings of torch and julia: they disagree on 'gradient/x'" in text
+    assert "±" not in text
+
+
+def test_what_is_not_there_has_its_reason() -> None:
+    text = as_text(*result(julia="crash").values())
+    assert "– julia is unavailable: crashed with ZeroDivisionError: deep inside" in text
+    assert "torch–julia" not in text
+    lacking = as_text(*result(julia="lacks").values())
+    assert "– julia has no inverse/x: no root here" in lacking
+
+
+def test_a_failed_claim_is_red_and_has_its_figure(monkeypatch) -> None:
+    study = STUBS["stub"]
+    big = changed(study, draw=lambda o, rng: {"x": np.array([20.0, 1.0]), "n": np.array(2)})
+    monkeypatch.setitem(all_studies(), "stub", big)
+    run = result()
+    assert not run.ok
+    claims = rows.claim_table(run["stub"])
+    assert claims.rows[0][0] == "✗"
+    assert claims.verdicts == ["disagree"]
+    assert "✗ claim bounded fails for torch: max |x| = 20.00" in as_text(*run.values())
+
+
+def test_cells_are_exact_about_equality() -> None:
+    table = rows.difference_tables(result()["stub"])[0]
+    assert table.rows == [["gradient/x", table.rows[0][1], "= ✓", "= ✓", "= ✓"]]
+
+
+def test_recorded_answers_are_labelled(tmp_path: Path) -> None:
+    from numdl_bridge.runs.recordings import RecordedEngine, record
+
+    study = STUBS["stub"]
+    options = study.configure("quick")
+    live = StubEngine("julia").observe(study, options, study.inputs(options))
+    record(live, tmp_path / "recordings")
+    replay = RecordedEngine("julia", tmp_path / "recordings")
+    chosen = [StubEngine("torch"), replay, StubEngine("referee")]
+    run = run_all("stub", engines=chosen, size="quick")
+    text = as_text(*run.values())
+    assert "julia is replayed from a recording of 20" in text
+    assert "torch / julia" not in text, "times of another machine are never divided by ours"
+    assert "recorded 20" in (write_pages(run, tmp_path / "pages")[0]).read_text()
+
+
+def test_pages_are_the_same_bytes_every_time_and_complete(tmp_path: Path) -> None:
+    run = result(timings=True)
+    first = write_pages(run, tmp_path / "a")
+    second = write_pages(run, tmp_path / "b")
+    assert [p.name for p in first] == ["stub.md", "README.md"]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, second))
+    text = first[0].read_text()
+    for part in ("Does the machinery work?", "## Method", "## Gradients", "A slip of the stub."):
+        assert part in text
+    assert run.manifest["studies"]["stub"]["input_hash"][:16] in text
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert len(re.findall(r"(?<!\\)\|", line)) >= 3
+
+
+def test_half_a_run_makes_no_page(tmp_path: Path) -> None:
+    run = result()
+    run.manifest["status"] = "interrupted"
+    with pytest.raises(BadInputError, match="numdl run --resume"):
+        write_pages(run, tmp_path)
+    assert not list(tmp_path.glob("*.md"))
+
+
+class Checker(HTMLParser):
+    """Notes whether every opened element is closed, and what is fetched from elsewhere."""
+
+    void = frozenset({"meta", "link", "br", "img", "path", "use", "rect"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [v or "" for k, v in attrs if k in ("src", "href")]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.void:
+            assert self.open.pop() == tag
+
+
+def test_html_is_well_formed_self_contained_and_escaped(monkeypatch) -> None:
+    nasty = changed(STUBS["stub"], question="Is a < b & <script>alert(1)</script>?")
+    monkeypatch.setitem(all_studies(), "stub", nasty)
+    run = result(timings=True)
+    for text in (page(run), fragment(run["stub"]), run["stub"]._repr_html_(), run._repr_html_()):
+        checker = Checker()
+        checker.feed(text)
+        assert checker.open == []
+        assert not [link for link in checker.links if not link.startswith("#")]
+        assert "<script>" not in text
+        assert "gradient/x" in text
+
+
+def test_json_is_complete_and_names_nan() -> None:
+    run = result(timings=True)
+    data = msgspec.json.decode(run_as_json(run))
+    stub = data["studies"]["stub"]
+    assert data["ok"] is True
+    assert stub["verdicts"]["agree"] == 12
+    assert len(stub["differences"]) == 12
+    assert stub["timings"]["torch"][0]["task"] == "forward"
+    assert stub["provenance"]["torch"] == {"stub": "1.0"}
+
+
+def test_figures_are_reproducible_svg_and_absent_without_their_arrays() -> None:
+    pytest.importorskip("matplotlib")
+    run = result()
+    assert svg(run["stub"]) is None
+
+    def draw(figure, found, values) -> None:
+        figure.subplots().plot(values["gradient/x"])
+
+    DRAWINGS["stub"] = draw
+    try:
+        first = svg(run["stub"])
+        assert first is not None
+        assert first == svg(run["stub"])
+        assert "<svg" in first
+        DRAWINGS["stub"] = lambda figure, found, values: values["not there"]
+        assert svg(run["stub"]) is None
+    finally:
+        del DRAWINGS["stub"]
