@@ -45,7 +45,7 @@ def _taylor(net: str) -> Claim:
 
     return Claim(
         f"taylor: {net}",
-        f"the Taylor remainder of the gradient of {net} falls with slope 2 (± 0.1; ± 0.3 in float32)",
+        f"the Taylor remainder of the gradient of {net} falls with slope 2 (± 0.1, float32 ± 0.3)",
         "the talk, Gradient Test",
         (f"taylor/{net}",),
         check,

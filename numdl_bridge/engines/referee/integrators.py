@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .networks import Pullback
+
 
 class RightHandSide(Protocol):
     """What a scheme asks of f(t, y; theta)."""
 
     def value(self, t: Any, y: np.ndarray) -> np.ndarray: ...
-    def vjp(self, t: Any, y: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def linearise(self, t: Any, y: np.ndarray) -> tuple[np.ndarray, Pullback]: ...
     def jvp(self, t: Any, y: np.ndarray, dy: np.ndarray, dtheta: np.ndarray) -> np.ndarray: ...
 
 
@@ -32,12 +34,15 @@ class ForwardEuler:
         return y + h * f.value(t, y)
 
     @staticmethod
-    def pullback(
-        f: RightHandSide, t: Any, y: np.ndarray, h: Any, v: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """v^T d(step)/dy and v^T d(step)/dtheta."""
-        back, grad = f.vjp(t, y, v)
-        return v + h * back, h * grad
+    def linearise(f: RightHandSide, t: Any, y: np.ndarray, h: Any) -> tuple[np.ndarray, Pullback]:
+        """The step, and v -> (v^T d(step)/dy, v^T d(step)/dtheta)."""
+        k, pull = f.linearise(t, y)
+
+        def pullback(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            back, grad = pull(v)
+            return v + h * back, h * grad
+
+        return y + h * k, pullback
 
     @staticmethod
     def pushforward(
@@ -63,19 +68,22 @@ class RK4:
         return y + (h / 6) * (k1 + 2 * (k2 + k3) + k4)
 
     @staticmethod
-    def pullback(
-        f: RightHandSide, t: Any, y: np.ndarray, h: Any, v: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """v^T d(step)/dy and v^T d(step)/dtheta, by the chain rule from the last stage back."""
+    def linearise(f: RightHandSide, t: Any, y: np.ndarray, h: Any) -> tuple[np.ndarray, Pullback]:
+        """The step, and v -> (v^T d(step)/dy, v^T d(step)/dtheta) from the last stage back."""
         half, mid, w = h / 2, t + h / 2, h / 6
-        y2 = y + half * f.value(t, y)
-        y3 = y + half * f.value(mid, y2)
-        y4 = y + h * f.value(mid, y3)
-        a4, g4 = f.vjp(t + h, y4, w * v)
-        a3, g3 = f.vjp(mid, y3, (2 * w) * v + h * a4)
-        a2, g2 = f.vjp(mid, y2, (2 * w) * v + half * a3)
-        a1, g1 = f.vjp(t, y, w * v + half * a2)
-        return v + a1 + a2 + a3 + a4, g1 + g2 + g3 + g4
+        k1, pull1 = f.linearise(t, y)
+        k2, pull2 = f.linearise(mid, y + half * k1)
+        k3, pull3 = f.linearise(mid, y + half * k2)
+        k4, pull4 = f.linearise(t + h, y + h * k3)
+
+        def pullback(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            a4, g4 = pull4(w * v)
+            a3, g3 = pull3((2 * w) * v + h * a4)
+            a2, g2 = pull2((2 * w) * v + half * a3)
+            a1, g1 = pull1(w * v + half * a2)
+            return v + a1 + a2 + a3 + a4, g1 + g2 + g3 + g4
+
+        return y + w * (k1 + 2 * (k2 + k3) + k4), pullback
 
     @staticmethod
     def pushforward(
@@ -107,25 +115,31 @@ def trajectory(
     return states
 
 
+def linearised_trajectory(
+    scheme: Scheme, f: RightHandSide, y0: np.ndarray, h: Any, n_steps: int, t0: Any = 0
+) -> tuple[list[np.ndarray], list[Pullback]]:
+    """y_0, ..., y_N and the pullback of each of the N steps."""
+    states, pullbacks = [y0], []
+    for j in range(n_steps):
+        y, pullback = scheme.linearise(f, t0 + j * h, states[-1], h)
+        states.append(y)
+        pullbacks.append(pullback)
+    return states, pullbacks
+
+
 def adjoint(
-    scheme: Scheme,
-    f: RightHandSide,
-    states: Sequence[np.ndarray],
-    h: Any,
-    loss_gradient: Callable[[int], np.ndarray | None],
-    t0: Any = 0,
+    pullbacks: Sequence[Pullback], loss_gradient: Callable[[int], np.ndarray | None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of L(y_0, ..., y_N) with respect to y_0 and theta: the discrete adjoint equation.
 
-    `loss_gradient(j)` is dL/dy_j, or None where the loss does not see y_j.
+    `loss_gradient(j)` is dL/dy_j, or None where the loss does not see y_j; at j = N it must not be
+    None.
     """
-    last = len(states) - 1
-    v = loss_gradient(last)
-    if v is None:
-        v = 0 * states[last]
+    v = loss_gradient(len(pullbacks))
+    assert v is not None
     total: np.ndarray | int = 0
-    for j in range(last - 1, -1, -1):
-        v, grad = scheme.pullback(f, t0 + j * h, states[j], h, v)
+    for j in range(len(pullbacks) - 1, -1, -1):
+        v, grad = pullbacks[j](v)
         total = total + grad
         jump = loss_gradient(j)
         if jump is not None:
@@ -161,6 +175,6 @@ def misfit_gradient(
     scheme: Scheme, f: RightHandSide, y0: np.ndarray, h: Any, data: np.ndarray
 ) -> tuple[Any, np.ndarray]:
     """The misfit to `data` (features x times, one column a step) and its gradient in theta."""
-    states = trajectory(scheme, f, y0, h, data.shape[1] - 1)
-    _, gradient = adjoint(scheme, f, states, h, lambda j: 2 * (states[j] - data[:, j]))
+    states, pullbacks = linearised_trajectory(scheme, f, y0, h, data.shape[1] - 1)
+    _, gradient = adjoint(pullbacks, lambda j: 2 * (states[j] - data[:, j]))
     return misfit(states, data), gradient

@@ -48,3 +48,40 @@ def outer(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def concatenate(*blocks: np.ndarray) -> np.ndarray:
     """All entries of all blocks, each flattened in C order, as one vector."""
     return np.concatenate([np.asarray(block).ravel() for block in blocks])
+
+
+def root(x: np.ndarray) -> np.ndarray:
+    """Square roots of numbers that are known not to be negative (sums of squares).
+
+    A ball whose lower end rounding has pushed below zero is first cut off at zero; flint would
+    return NaN.
+    """
+    if x.dtype != object:
+        return np.sqrt(x)
+    out = np.empty(x.shape, dtype=object)
+    out.ravel()[:] = [_root(ball) for ball in x.ravel()]
+    return out
+
+
+def _root(ball: flint.arb) -> flint.arb:
+    if ball.lower() > 0:
+        return ball.sqrt()
+    half = (abs(ball).upper().sqrt() / 2).upper()
+    return flint.arb(half, half)
+
+
+def centres(x: np.ndarray) -> np.ndarray:
+    """The centres of the balls as exact numbers, radius dropped; doubles pass unchanged."""
+    if x.dtype != object:
+        return x
+    out = np.empty(x.shape, dtype=object)
+    out.ravel()[:] = [ball.mid() for ball in x.ravel()]
+    return out
+
+
+def widths(x: np.ndarray) -> np.ndarray:
+    """The balls' own radii, rounded to doubles (Inf for a ball without bound); zero for doubles."""
+    if x.dtype != object:
+        return np.zeros(x.shape)
+    radii = [float(ball.rad()) if ball.is_finite() else np.inf for ball in x.ravel()]
+    return np.array(radii).reshape(x.shape)

@@ -1,14 +1,22 @@
 """Networks of the studies with derivatives worked out by hand, in any number type.
 
-A right-hand side offers `value(t, y)`, `vjp(t, y, v)` and `jvp(t, y, dy, dtheta)`; `integrators.py`
-asks for nothing else. Weights come as a vector `theta` so that gradients are vectors too.
+A right-hand side offers `value(t, y)`, `linearise(t, y)` and `jvp(t, y, dy, dtheta)`;
+`integrators.py` asks for nothing else. `linearise` returns the value and its pullback, a function
+of v that reuses what the value needed (tanh of a ball costs as much as twenty products). Weights
+come as a vector `theta` so that gradients are vectors too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from .linalg import concatenate, dot
+
+Pullback = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""v -> (v^T df/dy of y's shape, v^T df/dtheta as a vector)."""
 
 
 class NeuralODE:
@@ -40,19 +48,24 @@ class NeuralODE:
         x = u * u * u
         return x, np.tanh(self.W1 @ x + self.b1)
 
-    def value(self, t: float, u: np.ndarray) -> np.ndarray:
+    def value(self, t: Any, u: np.ndarray) -> np.ndarray:
         """F(u), shape (2,). The time is ignored: the system is autonomous."""
         _, s = self._hidden(u)
         return self.W2 @ s + self.b2
 
-    def vjp(self, t: float, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(v^T dF/du, v^T dF/dtheta), shapes (2,) and that of theta."""
+    def linearise(self, t: Any, u: np.ndarray) -> tuple[np.ndarray, Pullback]:
+        """F(u) and v -> (v^T dF/du, v^T dF/dtheta), shapes (2,) and that of theta."""
         x, s = self._hidden(u)
-        q = (v @ self.W2) * (1 - s * s)
-        dW1, dW2 = q[None, :] * x[:, None], s[:, None] * v[None, :]
-        return (3 * u * u) * (q @ self.W1), concatenate(dW1, q, dW2, v)
+        slope, inner = 1 - s * s, 3 * u * u
 
-    def jvp(self, t: float, u: np.ndarray, du: np.ndarray, dtheta: np.ndarray) -> np.ndarray:
+        def pullback(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            q = (v @ self.W2) * slope
+            dW1, dW2 = q[None, :] * x[:, None], s[:, None] * v[None, :]
+            return inner * (q @ self.W1), concatenate(dW1, q, dW2, v)
+
+        return self.W2 @ s + self.b2, pullback
+
+    def jvp(self, t: Any, u: np.ndarray, du: np.ndarray, dtheta: np.ndarray) -> np.ndarray:
         """dF in the directions du and dtheta, shape (2,)."""
         x, s = self._hidden(u)
         dW1, db1, dW2, db2 = self._unpack(dtheta, self.hidden)
@@ -75,31 +88,35 @@ class ResidualField:
         self.K1, self.b, self.K2 = K1, b, K2
 
     @staticmethod
-    def _at(t: float, coefficients: np.ndarray) -> np.ndarray:
+    def _at(t: Any, coefficients: np.ndarray) -> np.ndarray:
         value = coefficients[-1]
         for coefficient in coefficients[-2::-1]:
             value = value * t + coefficient
         return value
 
-    def _weights(self, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _weights(self, t: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self._at(t, self.K1), self._at(t, self.b), self._at(t, self.K2)
 
-    def value(self, t: float, Y: np.ndarray) -> np.ndarray:
+    def value(self, t: Any, Y: np.ndarray) -> np.ndarray:
         """f(t, Y), of Y's shape (d, n)."""
         K1, b, K2 = self._weights(t)
         return dot(K2, np.tanh(dot(K1, Y) + b[:, None]))
 
-    def vjp(self, t: float, Y: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(pullback to Y of its shape, pullback to K1, b, K2 as one vector)."""
+    def linearise(self, t: Any, Y: np.ndarray) -> tuple[np.ndarray, Pullback]:
+        """f(t, Y) and V -> (pullback to Y of its shape, pullback to K1, b, K2 as one vector)."""
         K1, b, K2 = self._weights(t)
         s = np.tanh(dot(K1, Y) + b[:, None])
-        Q = dot(K2.T, V) * (1 - s * s)
-        dK1, db, dK2 = dot(Q, Y.T), Q.sum(axis=1), dot(V, s.T)
-        powers = [t**m for m in range(len(self.K1))]
-        blocks = [np.stack([part * p for p in powers]) for part in (dK1, db, dK2)]
-        return dot(K1.T, Q), concatenate(*blocks)
 
-    def jvp(self, t: float, Y: np.ndarray, dY: np.ndarray, dtheta: np.ndarray) -> np.ndarray:
+        def pullback(V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            Q = dot(K2.T, V) * (1 - s * s)
+            dK1, db, dK2 = dot(Q, Y.T), Q.sum(axis=1), dot(V, s.T)
+            powers = [t**m for m in range(len(self.K1))]
+            blocks = [np.stack([part * p for p in powers]) for part in (dK1, db, dK2)]
+            return dot(K1.T, Q), concatenate(*blocks)
+
+        return dot(K2, s), pullback
+
+    def jvp(self, t: Any, Y: np.ndarray, dY: np.ndarray, dtheta: np.ndarray) -> np.ndarray:
         """df in the directions dY and dtheta (K1, b, K2 coefficients as one vector)."""
         cuts = np.cumsum([self.K1.size, self.b.size])
         parts = np.split(dtheta, cuts)
@@ -117,7 +134,7 @@ class LinearOrTanhField:
     def __init__(self, K: np.ndarray, nonlinear: bool) -> None:
         self.K, self.nonlinear = K, nonlinear
 
-    def value(self, t: float, Y: np.ndarray) -> np.ndarray:
+    def value(self, t: Any, Y: np.ndarray) -> np.ndarray:
         """f(t, Y), of Y's shape."""
         Z = dot(self.K, Y)
         return np.tanh(Z) if self.nonlinear else Z

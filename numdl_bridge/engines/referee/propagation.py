@@ -14,7 +14,7 @@ from ...studies.propagation import (
     PropagationOptions,
     levels,
 )
-from .integrators import RK4, ForwardEuler, Scheme, adjoint, trajectory
+from .integrators import RK4, ForwardEuler, Scheme, adjoint, linearised_trajectory, trajectory
 from .linalg import concatenate, dot, inner, norm
 from .networks import LinearOrTanhField, ResidualField
 from .number import Field, midpoint
@@ -124,9 +124,9 @@ def _gradient(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """States, and the loss's gradient in FLOW_WEIGHTS by the scheme's discrete adjoint."""
     h = field.number(1) / n
-    states = trajectory(scheme, f, w["Y0"], h, n)
+    states, pullbacks = linearised_trajectory(scheme, f, w["Y0"], h, n)
     end = (states[-1] - w["C"]) / w["C"].shape[1]
-    dY0, dtheta = adjoint(scheme, f, states, h, lambda j: end if j == n else None)
+    dY0, dtheta = adjoint(pullbacks, lambda j: end if j == n else None)
     return states, concatenate(dtheta, dY0)
 
 
@@ -139,7 +139,7 @@ def _continuous_adjoint(
     A: np.ndarray = (states[-1] - w["C"]) / w["C"].shape[1]
     total: Any = 0
     for j in range(n, 0, -1):
-        back, part = f.vjp(j * h, states[j], A)
+        back, part = f.linearise(j * h, states[j])[1](A)
         A, total = A + h * back, total + h * part
     return concatenate(total, A)
 

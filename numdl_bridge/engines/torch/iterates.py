@@ -1,8 +1,8 @@
 """The weights at which the gradient test is repeated: the talk's own training path.
 
-`python -m numdl_bridge.engines.torch.iterates` writes `comparisons/inputs/training_iterates.csv` and
-`comparisons/inputs/tsit5_grid.csv`. They are inputs of a study, so every engine must get the same bits;
-they cannot be drawn without an engine, so one run of this command is kept.
+`python -m numdl_bridge.engines.torch.iterates` writes `training_iterates.csv`, `training_path.csv`
+and `tsit5_grid.csv` in `comparisons/inputs`. They are inputs of studies, so every engine must get
+the same bits; they cannot be drawn without an engine, so one run of this command is kept.
 
 The path is that of the published run at tolerance 1e-7/1e-9: Adam(0.1) from the published weights,
 driven by the gradient of the backsolve without reset and the solver's conventions of 2019. From
@@ -21,6 +21,7 @@ from .controllers import DIFFEQ_2019, ORDINARYDIFFEQ
 from .neural_ode import right_hand_side, sum_of_squares
 
 ITERATES = (1, 3)
+PATH = (0, 1, 2, 3, 5, 10)
 
 
 def talk_fit() -> tuple[Fit, Tensor]:
@@ -52,14 +53,17 @@ def accepted_grid() -> list[float]:
 
 def main() -> None:
     folder = resources.folder("inputs")
-    path = training_path(max(ITERATES))
+    path = training_path(max(PATH))
     columns = np.stack([path[k].numpy() for k in ITERATES], axis=1)
     text = "# weights after 1 and 3 updates of Adam(0.1), un-reset backsolve at 1e-7/1e-9, rules of"
     text += " 2019; layout as neural_ode_theta0; written by numdl_bridge.engines.torch.iterates"
     np.savetxt(folder / "training_iterates.csv", columns, "%.17g", ",", header=text, comments="")
+    columns = np.stack([path[k].numpy() for k in PATH], axis=1)
+    text = text.replace("after 1 and 3 updates", "after 0, 1, 2, 3, 5 and 10 updates")
+    np.savetxt(folder / "training_path.csv", columns, "%.17g", ",", header=text, comments="")
     text = "# times of the accepted steps of Tsit5 (OrdinaryDiffEq 7) at 1e-7/1e-9, initial weights"
     np.savetxt(folder / "tsit5_grid.csv", accepted_grid(), "%.17g", header=text, comments="")
-    print(f"wrote training_iterates.csv and tsit5_grid.csv in {folder}")
+    print(f"wrote training_iterates.csv, training_path.csv and tsit5_grid.csv in {folder}")
 
 
 if __name__ == "__main__":
