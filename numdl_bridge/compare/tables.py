@@ -71,13 +71,14 @@ def differences(comparison: Comparison) -> pd.DataFrame:
     rows = [
         {
             **asdict(d),
+            "pair": d.pair,
             "budget": d.budget,
             "terms": form.terms(d.terms),
             "notes": "; ".join(d.notes),
         }
         for d in comparison.differences
     ]
-    return pd.DataFrame(rows, columns=[*_field_names(), "budget"])
+    return pd.DataFrame(rows, columns=[*_field_names(), "pair", "budget"])
 
 
 def values(study: Study, options: Options, observations: Mapping[str, Observation]) -> pd.DataFrame:
