@@ -34,6 +34,9 @@ include("adjoints.jl")
 include("own_models.jl")
 
 include("oscillator.jl")
+include("propagation.jl")
+include("subgradient.jl")
+include("training.jl")
 
 include("precompile.jl")
 

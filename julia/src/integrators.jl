@@ -4,13 +4,19 @@
 # about weights, batches or gradients, so that Zygote, ForwardDiff, ReverseDiff and BigFloat go
 # through it. Time is a Float64 (BigFloat in BigFloat runs) whatever the precision of the state.
 
-"Step size as a number of the state's precision, so that Float32 states stay Float32."
-as_state(h, y::AbstractArray) = convert(real_type(y), h)
+"""
+A step size as a number of the state's precision, so that Float32 states stay Float32 and BigFloat
+states take it exactly. Dual and tracked numbers count by what they carry.
+"""
+as_state(h, y::AbstractArray) = convert(precision_of(eltype(y)), h)
 as_state(h, y::Tuple) = as_state(h, first(y))
-as_state(h, y::Number) = h
-real_type(y) = real_type(eltype(y))
-real_type(::Type{T}) where {T <: AbstractFloat} = T
-real_type(::Type{T}) where {T} = Float64  # dual and tracked numbers promote by themselves
+as_state(h, y::Number) = convert(precision_of(typeof(y)), h)
+precision_of(::Type{T}) where {T <: AbstractFloat} = T
+precision_of(::Type{T}) where {T <: ForwardDiff.Dual} = precision_of(ForwardDiff.valtype(T))
+precision_of(::Type{<:Tracker.TrackedReal{T}}) where {T} = precision_of(T)
+precision_of(::Type{<:ReverseDiff.TrackedReal{T}}) where {T} = precision_of(T)
+precision_of(::Type) = Float64
+Zygote.ChainRulesCore.@non_differentiable as_state(::Any, ::Any)
 
 "Order 1, one evaluation: y + h f(t, y). A residual block is one such step."
 forward_euler(f, t, y, h) = y + as_state(h, y) * f(t, y)

@@ -130,12 +130,14 @@ function error_reply(id, error, backtrace)
                              "arrays" => Any[])
 end
 
-"The innermost frames that are not Julia's own or ours, or the innermost ones where there are none."
+"The innermost frames of a failure in what was called; Julia's own only where there are no others."
 function places(backtrace)
     # A stack overflow has tens of thousands of frames; its end says nothing.
     frames = stacktrace(backtrace[1:min(end, 400)])
-    named = [frame for frame in frames if frame.line > 0 && !frame.from_c]
-    own = filter(frame -> !startswith(string(frame.file), "./") && !occursin("serve.jl", string(frame.file)), named)
+    outer = findfirst(frame -> basename(string(frame.file)) == "serve.jl", frames)
+    inner = frames[1:(outer === nothing ? end : outer - 1)]
+    named = [frame for frame in inner if frame.line > 0 && !frame.from_c]
+    own = filter(frame -> !startswith(string(frame.file), "./"), named)
     chosen = isempty(own) ? named : own
     return unique("$(frame.func) at $(basename(string(frame.file))):$(frame.line)" for frame in first(chosen, 8))
 end
