@@ -21,6 +21,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .errors import BadInputError, EngineError, NumDLError, TamperedError, UnknownNameError
+    from .models.functions import compare_gradients
+    from .models.mirror import mirror
+    from .models.modules import compare_module
+    from .models.ode import compare_ode
     from .runs.budget import Budget
     from .runs.judging import open_run, rescore
     from .runs.results import RunResult, StudyResult
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
     from .studies import all_studies, get_study
 
 _HOMES = {
+    "compare_gradients": "models.functions",
+    "compare_module": "models.modules",
+    "compare_ode": "models.ode",
+    "mirror": "models.mirror",
     "run": "runs.runner",
     "open_run": "runs.judging",
     "rescore": "runs.judging",
@@ -55,7 +63,11 @@ __all__ = [
     "TamperedError",
     "UnknownNameError",
     "all_studies",
+    "compare_gradients",
+    "compare_module",
+    "compare_ode",
     "get_study",
+    "mirror",
     "open_run",
     "rescore",
     "run",
