@@ -233,11 +233,13 @@ def _finish(result: RunResult, as_json: bool) -> None:
 
 
 def _mount() -> None:
-    """Commands that live in modules of their own, `cli_<name>.py`, each with a typer `app`."""
+    """The commands that stand in modules of their own."""
     from .cli_info import doctor, list_studies
+    from .cli_sweep import sweep
 
     app.command("list")(list_studies)
     app.command()(doctor)
+    app.command()(sweep)
     if find_spec(f"{__package__}.cli_julia"):
         app.add_typer(import_module(f"{__package__}.cli_julia").app, name="julia")
 

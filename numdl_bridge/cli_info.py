@@ -52,7 +52,7 @@ def _list_one(out: Console, study: Study) -> None:
 
 
 def _options_table(study: Study) -> Table:
-    sizes = {size: study.configure(size) for size in ("default", "quick", "full")}  # type: ignore[arg-type]
+    sizes = {size: study.configure(size) for size in ("default", "quick", "full")}
     grid = _grid("option", *sizes, "type")
     for name in study.options.__struct_fields__:
         values = [str(getattr(o, name)) for o in sizes.values()]

@@ -29,21 +29,22 @@ def svg(result: StudyResult) -> str | None:
     if draw is None or values is None:
         return None
     try:
-        import matplotlib
+        from cycler import cycler
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
         return None
     # A fixed salt makes the ids in the file, and so the file, the same at every run.
-    style = {
+    style: dict[Any, Any] = {
         "svg.hashsalt": "numdl",
         "svg.fonttype": "none",
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+        "axes.prop_cycle": cycler(color=COLOURS),
         "legend.frameon": False,
     }
-    with matplotlib.rc_context(style):
+    with rc_context(style):
         figure = Figure(figsize=(7.0, 3.4), layout="constrained")
         try:
             draw(figure, result, values)
@@ -82,7 +83,8 @@ def _training(figure: Any, result: StudyResult, values: Values) -> None:
         if parts[0] == "loss" and parts[-1] not in ("agreed", "proven") and loss.ndim == 1:
             axes.semilogy(np.arange(loss.size), loss, lw=1.2, label="/".join(parts[1:]))
     table = published("training_loss")
-    for number, name in enumerate(n for n in table.dtype.names if n.startswith("loss_")):
+    columns = [n for n in table.dtype.names or () if n.startswith("loss_")]
+    for number, name in enumerate(columns):
         label = "published" if number == 0 else None
         x, y = table["iteration"][::10], table[name][::10]
         axes.semilogy(x, y, "x", ms=3, color="black", label=label)

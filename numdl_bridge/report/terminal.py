@@ -79,9 +79,9 @@ def overview(run: RunResult) -> RenderableType:
         mark = Text("✓", style="green") if result.ok else Text("✗", style="bold red")
         grid.add_row(mark, Text(result.name), Text(result.summary))
     legend = "✓ agree   ≈ agree within budget   ∗ explained   ✗ disagree   – unavailable"
-    return Group(
-        Rule(style="dim"), grid, Text(), Text(legend, style="dim"), Text(f"kept in {run.folder}")
-    )
+    notes = [Text(note, style="dim") for note in run.manifest.get("notes", [])]
+    kept = Text(f"kept in {run.folder}")
+    return Group(Rule(style="dim"), grid, Text(), *notes, Text(legend, style="dim"), kept)
 
 
 def _options(result: StudyResult) -> str:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from .. import resources
+from ..compare import formatting
+from ..compare.metrics import relative
 from ..engines.base import plain_options
 from ..errors import BadInputError, EngineError, TamperedError
 from ..studies import get_study
@@ -87,7 +90,7 @@ class RecordedEngine:
 
     def missing_for(self, study: Study, options: Options, inputs: Arrays) -> str | None:
         """None where this very question was recorded, else the reason and how to record it."""
-        if self._path(study, options, inputs).is_file():
+        if self._asked(study, options, inputs).is_file():
             return None
         others = sorted((self.folder / study.name).glob(f"{self.name}-*.json"))
         why = "other options or inputs than these" if others else "none for this study"
@@ -100,7 +103,7 @@ class RecordedEngine:
         reason = self.missing_for(study, options, inputs)
         if reason:
             raise NoRecordingError(reason)
-        path = self._path(study, options, inputs)
+        path = self._asked(study, options, inputs)
         observation, content, _ = load_observation(path.parent, path.stem)
         key = recording_key(observation.options, observation.input_hash)
         if observation.engine != self.name or path.stem != f"{self.name}-{key}":
@@ -118,6 +121,47 @@ class RecordedEngine:
     def close(self) -> None:
         """Nothing runs."""
 
-    def _path(self, study: Study, options: Options, inputs: Arrays) -> Path:
-        key = recording_key(plain_options(options), input_hash(inputs))
-        return self.folder / study.name / f"{self.name}-{key}.json"
+    def path(self, study: str, options: dict[str, Any], inputs: str) -> Path:
+        """Where the recording of a question is, or would be: plain options and the inputs' hash."""
+        return self.folder / study / f"{self.name}-{recording_key(options, inputs)}.json"
+
+    def _asked(self, study: Study, options: Options, inputs: Arrays) -> Path:
+        return self.path(study.name, plain_options(options), input_hash(inputs))
+
+
+def against_recording(
+    observation: Observation, study: Study, options: Options, folder: Path | None = None
+) -> str | None:
+    """In one line, how a live answer differs from the recorded one; None where none is recorded."""
+    recorded = RecordedEngine(observation.engine, folder)
+    inputs = observation.input_hash
+    path = recorded.path(study.name, observation.options, inputs)
+    if observation.recorded is not None or not path.is_file():
+        return None
+    old, content, _ = load_observation(path.parent, path.stem)
+    when = f"the recording of {content['date']}"
+    names = [q.name for q in study.quantities(options) if q.name in old.values]
+    apart = [n for n in names if not _same_bits(observation.values.get(n), old.values[n])]
+    if not apart:
+        return f"{observation.engine} equals {when} bit for bit"
+    shown = ", ".join(f"{n} ({_gap(observation.values.get(n), old.values[n])})" for n in apart[:4])
+    more = f" and {len(apart) - 4} more" if len(apart) > 4 else ""
+    return (
+        f"{observation.engine} differs from {when} in {len(apart)} of {len(names)}: {shown}{more}"
+    )
+
+
+def _same_bits(new: np.ndarray | None, old: np.ndarray) -> bool:
+    return (
+        new is not None
+        and (new.dtype, new.shape) == (old.dtype, old.shape)
+        and np.asarray(new).tobytes() == old.tobytes()
+    )
+
+
+def _gap(new: np.ndarray | None, old: np.ndarray) -> str:
+    if new is None:
+        return "missing now"
+    if new.shape != old.shape or new.dtype.kind != old.dtype.kind or old.dtype.kind in "US":
+        return f"{old.dtype}{list(old.shape)} then, {new.dtype}{list(new.shape)} now"
+    return f"relative {formatting.size(relative(new, old))}"

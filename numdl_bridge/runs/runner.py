@@ -25,7 +25,7 @@ from .files import KEPT
 from .judging import judge
 from .machine import machine, versions
 from .plan import SECONDS, Plan
-from .recordings import NoRecordingError
+from .recordings import NoRecordingError, against_recording
 from .results import RunResult, StudyResult
 from .slots import Slots, choose_engines
 from .store import Failure, RunStore, find_run
@@ -178,7 +178,9 @@ class _Run:
         self.watch(Event("start", text=str(self.store.path), total=len(chosen)))
         for line in self.slots.notes:
             self.watch(Event("note", text=line))
-        self.store.set_status("running", absent=self.slots.absent, notes=self.slots.notes)
+        kept = [n for n in self.store.manifest.get("notes", []) if n not in self.slots.notes]
+        notes = [*self.slots.notes, *kept]
+        self.store.set_status("running", absent=self.slots.absent, notes=notes)
         results = {}
         try:
             for number, (study, options) in enumerate(chosen, 1):
@@ -228,6 +230,19 @@ class _Run:
             self.store.save_failure(study.name, engine.name, Failure(_in_words(error)))
         else:
             self.store.save_observation(observation)
+            self._note_recording(observation, study, options)
+
+    def _note_recording(self, observation: Observation, study: Study, options: Options) -> None:
+        """Where a live engine's answer was once recorded, say whether it still is the same."""
+        try:
+            line = against_recording(observation, study, options)
+        except TamperedError as error:
+            self.errors.append(error)
+            return
+        if line is not None:
+            self.watch(Event("note", study.name, line))
+            notes = [*self.store.manifest["notes"], f"{study.name}: {line}"]
+            self.store.set_status("running", notes=notes)
 
     def _time(self, study: Study, options: Options, inputs: Any) -> None:
         with ExitStack() as stack:

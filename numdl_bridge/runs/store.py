@@ -166,7 +166,7 @@ class RunStore:
                 f"inputs {self.manifest['studies'][study]['input_hash'][:12]}…",
                 "restore the original, or delete it and continue with --resume",
             )
-        observation.timings = observation.timings or self.timings(study).get(engine, [])
+        observation.timings = [*observation.timings, *self.timings(study).get(engine, [])]
         return observation
 
     def save_failure(self, study: str, engine: str, failure: Failure) -> None:

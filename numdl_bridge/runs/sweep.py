@@ -52,6 +52,12 @@ def sweep(
     chosen = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
     if not chosen or jobs == 0:
         raise BadInputError(f"{len(chosen)} seeds on {jobs} jobs", "at least one of each")
+    if backend == "threading":
+        raise BadInputError(
+            "backend 'threading'",
+            "a backend of processes, such as loky, dask or ray",
+            "use loky: precision and thread counts are settings of a whole process",
+        )
     options.setdefault("timings", False)
     _check(names, chosen[0], options)
     progress(Event("start", text=str(folder), total=len(chosen)))

@@ -10,7 +10,7 @@ import pytest
 from stub_study import StubEngine
 
 from numdl_bridge.errors import BadInputError, EngineError, NumDLError, TamperedError
-from numdl_bridge.runs.recordings import RecordedEngine, record, recording_key
+from numdl_bridge.runs.recordings import RecordedEngine, against_recording, record, recording_key
 from numdl_bridge.studies.observation import Timing
 
 
@@ -114,3 +114,14 @@ def test_recording_again_replaces(asked, tmp_path: Path) -> None:
     gradient = RecordedEngine("julia", tmp_path).observe(*asked).values["gradient/x"]
     assert np.array_equal(gradient, asked[2]["x"] ** 3 * 1.5)
     assert len(list(tmp_path.rglob("*.json"))) == 1
+
+
+def test_a_live_answer_is_held_against_its_recording(asked, tmp_path: Path) -> None:
+    live = StubEngine("julia").observe(*asked)
+    assert against_recording(live, *asked[:2], tmp_path) is None
+    record(live, tmp_path)
+    assert "bit for bit" in str(against_recording(live, *asked[:2], tmp_path))
+    live.values["gradient/x"] = live.values["gradient/x"] * (1 + 1e-9)
+    line = str(against_recording(live, *asked[:2], tmp_path))
+    assert "differs from the recording of 20" in line
+    assert "1 of 4: gradient/x (relative 1.0e-9)" in line
