@@ -1,0 +1,133 @@
+"""What the conditioning study claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._conditioning_quantities import EPS_SINGLE, WIDTHS, D, N
+from .contract import Arrays, Claim, Decision
+
+_MEDIANS = {8: (0.8e4, 1.6e4), 16: (3e5, 5e5), 32: (5.5e5, 7.5e5)}
+
+
+def _medians(values: Arrays, _: Any) -> Decision:
+    found = {m: float(values[f"cond/m={m}"][2]) for m in WIDTHS}
+    return Decision(
+        all(low <= found[m] <= high for m, (low, high) in _MEDIANS.items()),
+        ", ".join(f"m = {m}: {x:.3g}" for m, x in found.items()),
+    )
+
+
+def _squared(values: Arrays, _: Any) -> Decision:
+    found = {m: float(values[f"cond/m={m}"][2]) ** 2 for m in WIDTHS}
+    return Decision(
+        all(x > 1 / EPS_SINGLE for x in found.values()),
+        "cond(J)^2, median: " + ", ".join(f"m = {m}: {x:.2g}" for m, x in found.items()),
+    )
+
+
+def _singular(values: Arrays, options: Any) -> Decision:
+    rank, columns = int(values["rank/m=32"].max()), 32 * (N + D)
+    return Decision(
+        rank <= N * options.samples < columns, f"rank at most {rank}, {columns} columns"
+    )
+
+
+def _order(values: Arrays, _: Any) -> Decision:
+    cond, product = float(values["wrong order/cond"]), float(values["wrong order/product"])
+    return Decision(
+        abs(cond) < 1e-3 and product > 0.1,
+        f"cond differs by {abs(cond):.1e}, the product by {product:.2g} (relative)",
+    )
+
+
+def _hidden(values: Arrays, _: Any) -> Decision:
+    median = {
+        (m, p): float(values[f"cond/{p}m={m}"][2]) for m in WIDTHS for p in ("", "single/", "half/")
+    }
+    same = all(abs(median[m, "single/"] / median[m, ""] - 1) < 0.05 for m in WIDTHS)
+    hidden = all(median[m, "half/"] < median[m, ""] for m in WIDTHS)
+    return Decision(
+        same and hidden,
+        "; ".join(
+            f"m = {m}: {median[m, '']:.3g} / {median[m, 'single/']:.3g} / {median[m, 'half/']:.3g}"
+            for m in WIDTHS
+        ),
+    )
+
+
+def _beyond(values: Arrays, _: Any) -> Decision:
+    cond, limit = values["small weights/proof"], 2.0**53
+    first = int(np.argmax(cond > limit)) if (cond > limit).any() else None
+    return Decision(
+        bool(first is not None and (np.diff(cond) > 0).all()),
+        f"cond(J) from {cond[0]:.3g} to {cond[-1]:.3g}"
+        + (f", above 1/u from K / {2**first} on" if first is not None else ""),
+    )
+
+
+def claims(options: Any) -> Sequence[Claim]:
+    """The claims; the medians need a thousand draws and 100 samples to be what they are."""
+    slide = "Case 4, Ill-conditioning"
+    cond = tuple(f"cond/m={m}" for m in WIDTHS)
+    found = [
+        Claim(
+            "order of vec",
+            "A wrong order of vec leaves cond(J) as it is to 1e-3, and makes J times a vector "
+            "wrong by more than 10 %.",
+            slide,
+            ("wrong order/cond", "wrong order/product"),
+            _order,
+        ),
+    ]
+    if options.samples == 100:
+        found += [
+            Claim(
+                "ill-posed in single precision",
+                "The median of cond(J^T J) = cond(J)^2 is beyond 1/eps of single precision for "
+                "m = 8, 16 and 32.",
+                slide,
+                cond,
+                _squared,
+            ),
+            Claim(
+                "singular",
+                "J^T J is singular for m = 32: rank 100 at most, 128 columns.",
+                slide,
+                ("rank/m=32",),
+                _singular,
+            ),
+        ]
+    if options.samples == 100 and options.draws >= 1000:
+        found += [
+            Claim(
+                "ill-conditioned",
+                "The median of cond(J) lies in [0.8e4, 1.6e4], [3e5, 5e5], [5.5e5, 7.5e5] for "
+                "m = 8, 16, 32.",
+                slide,
+                cond,
+                _medians,
+            ),
+            Claim(
+                "hidden by rounding",
+                "Single precision shows the median of cond(J) to 5 %; rounding the entries to "
+                "half precision hides the small singular values and lowers it.",
+                slide,
+                tuple(f"cond/{p}m={m}" for m in WIDTHS for p in ("", "single/", "half/")),
+                _hidden,
+            ),
+        ]
+    if options.halvings >= 10:
+        found.append(
+            Claim(
+                "small weights",
+                "Halving the weights raises cond(J) every time, to beyond 1/u = 9e15.",
+                slide,
+                ("small weights/proof",),
+                _beyond,
+            )
+        )
+    return found
