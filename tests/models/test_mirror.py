@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from numdl_bridge.models.mirror import CannotMirrorError, mirror
 from numdl_bridge.models.mirror.table import mirror_layer
-from torch import nn
 
 LAYERS = {
     "Linear": nn.Linear(3, 4),
