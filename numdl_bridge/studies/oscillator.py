@@ -33,12 +33,15 @@ class OscillatorOptions(Options, frozen=True, kw_only=True):
     - `periods`: how long to integrate.
     - `budgets`: evaluations of the right-hand side a period, increasing, multiples of four.
     - `record`: the one of `budgets` whose states, inverses and gradients are kept.
+    - `gradient_periods`: how long to integrate where the final energy is differentiated: by omega,
+      terms that grow with time cancel, and their rounding does not.
     - `starts`: initial values; the first is (1, 0), where the printed formulas hold.
     """
 
     periods: int = 100
     budgets: tuple[int, ...] = (8, 16, 32, 64, 96, 128, 256)
     record: int = 64
+    gradient_periods: int = 10
     starts: int = 16
 
 
@@ -62,10 +65,11 @@ def draw(options: OscillatorOptions, rng: np.random.Generator) -> dict[str, np.n
             "increasing multiples of four from 8 on (RK4 spends four evaluations a step)",
             "for example --set budgets=[16,64,256]",
         )
-    if options.record not in b or options.periods < 1 or options.starts < 1:
+    counts = (options.periods, options.gradient_periods, options.starts)
+    if options.record not in b or min(counts) < 1:
         raise BadInputError(
-            f"record = {options.record}, periods = {options.periods}, starts = {options.starts}",
-            f"record one of {b}, periods and starts at least 1",
+            f"record = {options.record}; periods, gradient_periods, starts = {counts}",
+            f"record one of {b}, and the others at least 1",
             "see `numdl list oscillator`",
         )
     y0 = rng.standard_normal((2, options.starts))
@@ -171,18 +175,18 @@ def _further_opinions(rtol: float, source: str) -> list[Quantity]:
             "optimise-then-discretise: RK4 of the adjoint equation, the same on linear problems",
         ),
         opinion(
-            "gradient/rk4/omega/forward",
+            "gradient/rk4/omega/sensitivity",
             "gradient/rk4/omega",
             "gradient",
             both,
-            "forward mode through the discretisation",
+            "the forward sensitivity equation, integrated beside in the same steps",
         ),
         opinion(
-            "gradient/verlet/omega/forward",
+            "gradient/verlet/omega/sensitivity",
             "gradient/verlet/omega",
             "gradient",
             both,
-            "forward mode through the discretisation",
+            "the forward sensitivity equation, integrated beside in the same steps",
         ),
     ]
 

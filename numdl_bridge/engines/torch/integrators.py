@@ -28,23 +28,26 @@ from torch import Tensor
 
 from ...errors import BadInputError
 
-RightHandSide = Callable[[float, Any], Any]
+Size = float | Tensor
+"""A step size: a number, or a tensor of one for each member of the batch."""
+
+RightHandSide = Callable[[Any, Any], Any]
 Separable = tuple[RightHandSide, RightHandSide]
-Step = Callable[[Any, float, Any, float], Any]
+Step = Callable[..., Any]
 
 
-def forward_euler(f: RightHandSide, t: float, y: Tensor, h: float) -> Tensor:
+def forward_euler(f: RightHandSide, t: float, y: Tensor, h: Size) -> Tensor:
     """Order 1, one evaluation: y + h f(t, y). A residual block is one such step."""
     return y + h * f(t, y)
 
 
-def rk2(f: RightHandSide, t: float, y: Tensor, h: float) -> Tensor:
+def rk2(f: RightHandSide, t: float, y: Tensor, h: Size) -> Tensor:
     """Order 2, two evaluations: the explicit midpoint rule y + h f(t + h/2, y + h/2 f(t, y))."""
     k1 = f(t, y)
     return y + h * f(t + h / 2, y + (h / 2) * k1)
 
 
-def rk4(f: RightHandSide, t: float, y: Tensor, h: float) -> Tensor:
+def rk4(f: RightHandSide, t: float, y: Tensor, h: Size) -> Tensor:
     """Order 4, four evaluations: the classic Runge-Kutta scheme with weights 1/6, 2/6, 2/6, 1/6.
 
     Not the 3/8 rule, which is what `torchdiffeq.odeint(..., method="rk4")` runs.
@@ -57,7 +60,7 @@ def rk4(f: RightHandSide, t: float, y: Tensor, h: float) -> Tensor:
 
 
 def symplectic_euler(
-    system: Separable, t: float, state: tuple[Tensor, Tensor], h: float
+    system: Separable, t: float, state: tuple[Tensor, Tensor], h: Size
 ) -> tuple[Tensor, Tensor]:
     """Order 1, one evaluation of each: q first, then p at the new q.
 
@@ -69,8 +72,21 @@ def symplectic_euler(
     return q, p + h * a(t + h, q)
 
 
+def undo_symplectic_euler(
+    system: Separable, t: float, state: tuple[Tensor, Tensor], h: Size
+) -> tuple[Tensor, Tensor]:
+    """The algebraic inverse of `symplectic_euler`: its two lines in reverse order, signs changed.
+
+    Not the same as a step with -h, which would move q first again.
+    """
+    v, a = system
+    q, p = state
+    p = p - h * a(t + h, q)
+    return q - h * v(t, p), p
+
+
 def verlet(
-    system: Separable, t: float, state: tuple[Tensor, ...], h: float
+    system: Separable, t: float, state: tuple[Tensor, ...], h: Size
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Order 2, Stormer-Verlet as kick-drift-kick: one new force a step.
 
@@ -88,7 +104,7 @@ def verlet(
 
 
 def leapfrog(
-    system: Separable, t: float, state: tuple[Tensor, Tensor], h: float
+    system: Separable, t: float, state: tuple[Tensor, Tensor], h: Size
 ) -> tuple[Tensor, Tensor]:
     """Order 2, one evaluation of each: staggered leapfrog, p lives half a step before q.
 
@@ -139,7 +155,7 @@ def final_state(step: Step, f: Any, y0: Any, times: Sequence[float] | Tensor) ->
     return y[: len(y0)] if isinstance(y0, tuple) else y
 
 
-def advance(step: Step, f: Any, y0: Any, t0: float, h: float, n_steps: int) -> Any:
+def advance(step: Step, f: Any, y0: Any, t0: float, h: Size, n_steps: int) -> Any:
     """The state after `n_steps` steps of exactly the same size `h`, the j-th from t0 + j h.
 
     For aligned comparisons: the differences of a rounded time grid are not all equal to `h`, and
