@@ -12,14 +12,12 @@ module NumDLBridge
 
 using LinearAlgebra
 using SHA: SHA, sha256
-using Statistics: mean, median
 
 using DifferentialEquations
 using Flux: Flux, Chain, Dense
 using ForwardDiff: ForwardDiff
-using Optimisers: Optimisers
-using OrdinaryDiffEqLowOrderRK: DP5, Euler, Midpoint, RK4
-using OrdinaryDiffEqSymplecticRK: SymplecticEuler, VelocityVerlet
+using OrdinaryDiffEqLowOrderRK: BS3, DP5, Euler, Midpoint, RK4
+using OrdinaryDiffEqCore: PIController
 using PrecompileTools: @compile_workload
 using ReverseDiff: ReverseDiff
 using Tracker: Tracker
@@ -33,10 +31,14 @@ include("networks.jl")
 include("adjoints.jl")
 include("own_models.jl")
 
-include("oscillator.jl")
-include("propagation.jl")
+# The studies, in the order of the talk.
 include("subgradient.jl")
+include("propagation.jl")
+include("oscillator.jl")
+include("gradient_test.jl")
 include("training.jl")
+include("landscape.jl")
+include("conditioning.jl")
 
 include("precompile.jl")
 

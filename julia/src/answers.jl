@@ -119,6 +119,21 @@ function seconds_of(task, calls)
     return (time_ns() - began) / 1e9
 end
 
+# -- for studies -------------------------------------------------------------------------------
+
 "A number that may be a 0-dimensional array, as NumPy's scalars arrive."
 scalar(x::AbstractArray) = only(x)
 scalar(x::Number) = x
+
+"Stacked along a new first axis, as `torch.stack` does."
+function by_run(arrays)
+    list = collect(arrays)
+    first(list) isa Number && return list
+    return permutedims(stack(list), (ndims(first(list)) + 1, 1:ndims(first(list))...))
+end
+
+"Flattened row by row, as NumPy does."
+row_major(x) = vec(permutedims(x, ndims(x):-1:1))
+
+"|x - exact| / |exact| in the Euclidean (Frobenius) norm."
+relative(x, exact) = norm(x - exact) / norm(exact)

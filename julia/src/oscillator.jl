@@ -2,6 +2,18 @@
 #
 # The state is 2 x starts, rows q and p; for the split methods the pair (q, p) of rows.
 
+module Oscillator
+
+using LinearAlgebra
+using DifferentialEquations: DynamicalODEProblem, ODEProblem, init, step!
+using ForwardDiff: ForwardDiff
+using OrdinaryDiffEqLowOrderRK: Euler, RK4
+using OrdinaryDiffEqSymplecticRK: SymplecticEuler, VelocityVerlet
+using Zygote: Zygote
+
+using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, forward_euler, rk2, rk4, scalar,
+                     symplectic_euler, verlet
+
 const STAGES = Dict("forward_euler" => 1, "rk2" => 2, "rk4" => 4, "symplectic_euler" => 1,
                     "verlet" => 1)
 const RUNGE_KUTTA = Dict("forward_euler" => forward_euler, "rk2" => rk2, "rk4" => rk4)
@@ -12,7 +24,11 @@ const ENERGY_CAP = 10.0  # studies.oscillator.CAP
 oscillation(omega) = (t, y) -> vcat(y[2:2, :], -(omega .* omega) .* y[1:1, :])
 oscillation_split(omega) = ((t, p) -> p, (t, q) -> -(omega .* omega) .* q)
 
-energy(y, omega) = (y[2:2, :] .^ 2 .+ (omega .* omega) .* y[1:1, :] .^ 2) ./ 2
+"E = (p^2 + omega^2 q^2)/2."
+function energy(y, omega)
+    q, p = y[1:1, :], y[2:2, :]
+    return (p .* p .+ (omega .* omega) .* (q .* q)) ./ 2
+end
 
 "The state after `n` steps of size `h`; every method takes and returns 2 x starts."
 function propagate(method, y0, omega, h, n)
@@ -105,7 +121,8 @@ function oscillator_states(inputs, options)
         found["gradient/$method/y0"] = of_y0
         found["gradient/$method/omega"] = vec(of_omega)
         if method in ("rk4", "verlet")
-            found["gradient/$method/omega/forward"] = vec(ForwardDiff.derivative(
+            # ForwardDiff carries the sensitivity along in the same steps.
+            found["gradient/$method/omega/sensitivity"] = vec(ForwardDiff.derivative(
                 w -> energy(propagate(method, y0, w, h, n), w), omega))
         end
     end
@@ -160,12 +177,15 @@ end
 
 function oscillator_tasks(inputs, options)
     y0, omega = inputs["y0"], scalar(inputs["omega"])
+    row = fill(omega, 1, size(y0, 2))
     tasks = Dict{String, Function}()
-    for method in ("rk4", "verlet")
+    for method in keys(STAGES)
         h, n = recorded_grid(method, inputs, options)
+        y = propagate(method, y0, omega, h, n)
         tasks["forward/$method"] = () -> propagate(method, y0, omega, h, n)
-        tasks["gradient/$method"] = () ->
-            Zygote.gradient(y -> sum(energy(propagate(method, y, omega, h, n), omega)), y0)
+        tasks["inverse/$method"] = () -> undo(method, y, omega, h, n)
+        tasks["gradient/$method"] = () -> Zygote.gradient(
+            (y0, omega) -> sum(energy(propagate(method, y0, omega, h, n), omega)), y0, row)
     end
     return tasks
 end
@@ -175,3 +195,5 @@ STUDIES["oscillator"] = StudyAnswer(
      "library" => oscillator_library],
     oscillator_tasks,
 )
+
+end

@@ -2,6 +2,16 @@
 #
 # Weights of layer j are K1[j, :, :] and b1[j, :], as they arrive.
 
+module Propagation
+
+using LinearAlgebra
+using Flux: Chain, Dense, Flux
+using ForwardDiff: ForwardDiff
+using Zygote: Zygote
+
+using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, by_run, forward_euler, relative, rk4,
+                     row_major
+
 const ARCHITECTURES = (mlp = (:K1, :b1, :Y0), resnet = (:K1, :b1, :Y0),
                        resnet2 = (:K1, :b1, :K2, :b2, :Y0), residual = (:K1, :b1, :K2, :Y0))
 const FLOW_WEIGHTS = (:Theta_K1, :Theta_b, :Theta_K2, :Y0)
@@ -41,9 +51,6 @@ end
 "Y(1) by `n_steps` steps of a scheme."
 flow(step, w, n_steps) = advance(step, flow_field(w), w.Y0, 0.0, 1.0 / n_steps, n_steps)
 
-"Flattened row by row, as NumPy does."
-row_major(x) = vec(permutedims(x, ndims(x):-1:1))
-
 "Y(1), and the gradient of the loss in FLOW_WEIGHTS as one vector, through the steps in reverse."
 function flow_gradient(step, inputs, n_steps)
     w, C = choose(inputs, FLOW_WEIGHTS), inputs["C"]
@@ -80,8 +87,6 @@ function integrate_equal(step, f, y0, h, n_steps)
     end
     return states
 end
-
-relative(x, exact) = norm(x - exact) / norm(exact)
 
 "Outputs, losses, gradients by reverse and forward mode, Taylor remainders."
 function networks(inputs, options)
@@ -138,13 +143,6 @@ function refinement(inputs, options)
         found["order/$name"] = log2(values[end - 1] / values[end])
     end
     return found
-end
-
-"Stacked along a new first axis, as `torch.stack` does."
-function by_run(arrays)
-    list = collect(arrays)
-    first(list) isa Number && return list
-    return permutedims(stack(list), (ndims(first(list)) + 1, 1:ndims(first(list))...))
 end
 
 "Linear growth per step and the nonlinear energy, by kind of K and step size."
@@ -204,3 +202,5 @@ STUDIES["propagation"] = StudyAnswer(
      "inverses" => inverses],
     propagation_tasks,
 )
+
+end

@@ -1,5 +1,16 @@
 # What Julia's packages answer at kinks. Twin of engines/torch/subgradient.py.
 
+module Subgradient
+
+using LinearAlgebra
+using Flux: Flux
+using ForwardDiff: ForwardDiff
+using ReverseDiff: ReverseDiff
+using Tracker: Tracker
+using Zygote: Zygote
+
+using ..NumDLBridge: STUDIES, StudyAnswer, Unavailable, scalar
+
 "Every case by name, with its form, as in `studies/_subgradient_cases.py`."
 kinks(slope) = (
     ("abs", :elementwise, abs),
@@ -80,3 +91,5 @@ function subgradient(inputs, options)
 end
 
 STUDIES["subgradient"] = StudyAnswer(["kinks" => subgradient])
+
+end

@@ -1,12 +1,19 @@
 # Training the neural ODE with six gradients. Twin of engines/torch/training.py.
 
+module Training
+
+using LinearAlgebra
+using Optimisers: Optimisers
+
+using ..NumDLBridge: Fit, RULES_OF_2019, STUDIES, StudyAnswer, by_run, continuous_gradient, discrete_gradient,
+                     neural_ode
+
 const VARIANTS = ("rk4", "rk4_aligned", "backsolve/1e-7", "backsolve/1e-2", "reset/1e-7",
                   "interpolating/1e-7")
 const TOLERANCES = Dict("1e-7" => (1e-7, 1e-9), "1e-2" => (1e-2, 1e-2))
 const METHODS = Dict("backsolve" => :backsolve, "reset" => :reset, "interpolating" => :interpolation)
 const ADAM = (eta = 0.1, beta = (0.9, 0.999), epsilon = 1e-8)
 const THRESHOLDS = (100.0, 50.0, 25.0, 10.0, 5.0, 1.0, 0.5)
-const ITERATES = (0, 1, 2, 3, 5, 10)
 const WAYS = ("rk4", "backsolve/1e-7", "reset/1e-7", "interpolating/1e-7")
 const REFERENCE_SUBSTEPS = 40
 const AGREED = Dict("rk4" => 140, "rk4_aligned" => 100, "backsolve/1e-7" => 13)
@@ -32,7 +39,7 @@ function gradient_of(variant, inputs)
         return theta -> discrete_gradient(fit, theta; substeps = REFERENCE_SUBSTEPS)
     method, tolerance = split(variant, "/")
     rtol, atol = TOLERANCES[tolerance]
-    return theta -> continuous_gradient(fit, theta, METHODS[method]; rtol, atol)
+    return theta -> continuous_gradient(fit, theta, METHODS[method]; rtol, atol, RULES_OF_2019...)
 end
 
 """
@@ -41,7 +48,7 @@ last finite loss then stands for the missing ones.
 """
 function train(gradient, theta, iterations)
     state = Optimisers.setup(Optimisers.Adam(ADAM.eta, ADAM.beta, ADAM.epsilon), theta)
-    losses, path, back, completed = eltype(theta)[], [theta], Vector{eltype(theta)}[], 0
+    losses, back, completed = eltype(theta)[], Vector{eltype(theta)}[], 0
     for k in 0:iterations
         found = gradient(theta)
         isfinite(found.loss) || break
@@ -50,13 +57,12 @@ function train(gradient, theta, iterations)
         found.back === nothing || push!(back, found.back)
         if k < iterations
             state, theta = Optimisers.update(state, theta, found.theta)
-            push!(path, theta)
             completed += 1
         end
     end
     pad!(entries) = isempty(entries) ? entries :
                     append!(entries, fill(entries[end], iterations + 1 - length(entries)))
-    return (; losses = pad!(losses), path, back = pad!(back), completed)
+    return (; losses = pad!(losses), theta, back = pad!(back), completed)
 end
 
 "First index (from 0) with a loss below each threshold, -1 for never."
@@ -70,7 +76,7 @@ agreed(variant, options) =
 "One variant, trained: losses, final weights, back-integrated initial states."
 function trained(variant, inputs, options)
     run = train(gradient_of(variant, inputs), inputs["theta0"], options["iterations"])
-    found = Dict{String, Any}("loss/$variant" => run.losses, "theta/$variant" => run.path[end],
+    found = Dict{String, Any}("loss/$variant" => run.losses, "theta/$variant" => run.theta,
                               "completed/$variant" => run.completed,
                               "first_below/$variant" => first_below(run.losses))
     haskey(AGREED, variant) &&
@@ -79,12 +85,10 @@ function trained(variant, inputs, options)
     return found
 end
 
-"Gradients at the iterates of the un-reset run, each against the reference."
+"Gradients at the iterates of the published un-reset run, each against the reference."
 function along_the_path(inputs, options)
-    last_one = min(maximum(ITERATES), options["iterations"])
-    path = train(gradient_of("backsolve/1e-7", inputs), inputs["theta0"], last_one).path
-    at = [path[min(k + 1, length(path))] for k in ITERATES if k <= options["iterations"]]
-    gradients(way) = [gradient_of(way, inputs)(theta).theta for theta in at]
+    at = eachrow(inputs["iterates"])
+    gradients(way) = [gradient_of(way, inputs)(collect(theta)).theta for theta in at]
     reference = gradients("reference")
     found = Dict{String, Any}("gradient/reference" => by_run(reference))
     for way in WAYS
@@ -119,3 +123,5 @@ STUDIES["training"] = StudyAnswer(
      ["gradients along the path" => along_the_path, "ensemble" => ensemble]],
     training_tasks,
 )
+
+end

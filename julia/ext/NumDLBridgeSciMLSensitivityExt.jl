@@ -1,0 +1,31 @@
+# SciMLSensitivity's adjoints, always with the sensealg named: its default depends on the number of
+# parameters.
+module NumDLBridgeSciMLSensitivityExt
+
+using DifferentialEquations: ODEProblem, Tsit5, solve
+using NumDLBridge: NumDLBridge
+using SciMLSensitivity: BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint, QuadratureAdjoint,
+                        ZygoteVJP
+using Zygote: Zygote
+
+const SENSEALGS = Dict(
+    # The adjoint of 2019: the state is integrated backward and never reset.
+    "backsolve" => BacksolveAdjoint(; autojacvec = ZygoteVJP(), checkpointing = false),
+    "checkpoints" => BacksolveAdjoint(; autojacvec = ZygoteVJP(), checkpointing = true),
+    "interpolating" => InterpolatingAdjoint(; autojacvec = ZygoteVJP()),
+    "gauss" => GaussAdjoint(; autojacvec = ZygoteVJP()),
+    "quadrature" => QuadratureAdjoint(; autojacvec = ZygoteVJP(), abstol = 1e-9, reltol = 1e-7),
+)
+
+function NumDLBridge.sciml_gradient(fit, theta, sensealg; rtol, atol, algorithm = Tsit5(), options...)
+    function objective(theta)
+        problem = ODEProblem((u, p, t) -> fit.f(t, u, p), fit.u0, (fit.times[1], fit.times[end]), theta)
+        solution = solve(problem, algorithm; reltol = rtol, abstol = atol, saveat = fit.times,
+                         sensealg = SENSEALGS[sensealg], options...)
+        return fit.loss(Array(solution))
+    end
+    value, (gradient,) = Zygote.withgradient(objective, theta)
+    return (; loss = value, theta = gradient)
+end
+
+end
