@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,8 @@ ITERATES = (0, 1, 3)
 TOLERANCES = {"1e-7": (1e-7, 1e-9), "1e-2": (1e-2, 1e-2)}
 """(relative, absolute), of the forward and the adjoint solve alike, by name."""
 
-METHODS = ("backsolve", "reset", "interpolation", "checkpoints")
+Method = Literal["backsolve", "reset", "interpolation", "checkpoints"]
+METHODS: tuple[Method, ...] = ("backsolve", "reset", "interpolation", "checkpoints")
 """How the continuous adjoint comes by the state on its way back: integrated backward and never
 reset (2019); reset to the stored state at the data times; read from the dense output of the forward
 solve; solved forward again between stored states and read from that."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,56 +22,10 @@ from torch import Tensor
 from ...errors import BadInputError
 from .controllers import ORDINARYDIFFEQ, Convention, Memory
 from .rungekutta import Attempt, Dense, interpolate, make_attempt, scaled_norm
+from .solution import SUCCESS, Solution, Steps, check_times
 from .tableaux import TSITOURAS, Tableau
 
 RightHandSide = Callable[..., Tensor]
-SUCCESS = "success"
-
-
-@dataclass
-class Steps:
-    """What a solve did: one entry an attempt, in order."""
-
-    t: list[float] = field(default_factory=list)
-    h: list[float] = field(default_factory=list)
-    error: list[float] = field(default_factory=list)
-    accepted: list[bool] = field(default_factory=list)
-    grid: list[float] = field(default_factory=list)
-    """Times of the accepted steps, the first time included: what `replay` takes."""
-
-    @property
-    def accepted_sizes(self) -> np.ndarray:
-        return np.array([h for h, ok in zip(self.h, self.accepted) if ok])
-
-    @property
-    def rejected(self) -> int:
-        return self.accepted.count(False)
-
-
-@dataclass
-class Solution:
-    """What a solve returned.
-
-    **Arguments:**
-
-    - `times`, `states`: as asked for, shape `(len(times), *y0.shape)`; NaN from the first time that
-      was not reached.
-    - `outcome`: `"success"`, or in words why the solve ended early and where. A solve that fails
-      numerically returns; it does not raise.
-    - `evaluations`: of the right-hand side, the two of the starting step included.
-    - `dense`: the continuous solution, where it was asked for.
-    """
-
-    times: np.ndarray
-    states: Tensor
-    steps: Steps
-    evaluations: int
-    outcome: str = SUCCESS
-    dense: Dense | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.outcome == SUCCESS
 
 
 def starting_step(
@@ -153,7 +106,7 @@ def adaptive(
     Raises `BadInputError` for tolerances or times that make no sense; what happens during the
     solve is in the solution's `outcome`.
     """
-    clock = _check_times(times)
+    clock = check_times(times)
     if replay is None and not (rtol >= 0 and atol >= 0 and rtol + atol > 0):
         raise BadInputError(f"rtol = {rtol}, atol = {atol}", "tolerances that are not negative")
     parts = tuple(parts) if convention.norm == "largest part" else ()
@@ -161,7 +114,7 @@ def adaptive(
         attempt = make_attempt(f, tableau, parts)
     run = _Run(f, theta, known, y0, clock, tableau, dense)
     if replay is not None:
-        return run.replay(attempt, _check_times(replay), rtol, atol, stops, at_stop)
+        return run.replay(attempt, check_times(replay), rtol, atol, stops, at_stop)
     control = Memory(convention.controller, tableau.order)
     direction = 1.0 if clock[-1] >= clock[0] else -1.0
     marks = sorted({direction * s for s in (*stops, clock[-1]) if direction * (s - clock[0]) > 0})
@@ -230,11 +183,7 @@ class _Run:
 
     def step(self, attempt: Attempt, h: float, target: float, rtol: float, atol: float) -> float:
         """Try a step; move on when it is accepted. Returns the scaled error."""
-        extra = ()
-        if self.known is not None:
-            extra = (self.known([self.t + c * h for c in self.tableau.c]),)
-        y, k, scaled = attempt(self.t, h, self.y, self.k1, rtol, atol, self.theta, *extra)
-        self.evaluations += self.tableau.stages - 1
+        y, k, scaled = self._attempt(attempt, h, rtol, atol)
         error = float(scaled.detach())
         self.steps.t.append(self.t)
         self.steps.h.append(h)
@@ -243,6 +192,15 @@ class _Run:
         if error <= 1.0:
             self._advance(h, target, y, k)
         return error
+
+    def _attempt(
+        self, attempt: Attempt, h: float, rtol: float, atol: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        self.evaluations += self.tableau.stages - 1
+        given = (self.t, h, self.y, self.k1, rtol, atol, self.theta)
+        if self.known is None:
+            return attempt(*given)
+        return attempt(*given, self.known([self.t + c * h for c in self.tableau.c]))
 
     def _advance(self, h: float, target: float, y: Tensor, k: Tensor) -> None:
         while len(self.states) < len(self.clock):
@@ -274,11 +232,7 @@ class _Run:
         jumps = {s: i for i, s in enumerate(stops)}
         for target in grid[1:]:
             h = target - self.t
-            extra = ()
-            if self.known is not None:
-                extra = (self.known([self.t + c * h for c in self.tableau.c]),)
-            y, k, error = attempt(self.t, h, self.y, self.k1, rtol, atol, self.theta, *extra)
-            self.evaluations += self.tableau.stages - 1
+            y, k, error = self._attempt(attempt, h, rtol, atol)
             self.steps.t.append(self.t)
             self.steps.h.append(h)
             self.steps.error.append(float(error.detach()))
@@ -301,14 +255,3 @@ class _Run:
             np.array(self.clock), torch.stack(self.states), self.steps, self.evaluations, outcome,
             dense,
         )  # fmt: skip
-
-
-def _check_times(times: Any) -> list[float]:
-    clock = times.double().tolist() if isinstance(times, Tensor) else [float(t) for t in times]
-    ascending = all(a < b for a, b in zip(clock, clock[1:]))
-    descending = all(a > b for a, b in zip(clock, clock[1:]))
-    if not clock or not all(map(math.isfinite, clock)) or not (ascending or descending):
-        raise BadInputError(
-            f"times {clock!r}", "finite times, strictly increasing or decreasing", "sort the times"
-        )
-    return clock

@@ -36,7 +36,7 @@ from ...errors import BadInputError
 from .backward import Backward
 from .compiled import kernel
 from .controllers import ORDINARYDIFFEQ, Convention
-from .fit import Fit, Gradient, march, observe, solve
+from .fit import Fit, Gradient, march, observe, solve, vjp
 from .integrators import Step, rk4
 from .tableaux import TSITOURAS, Tableau
 
@@ -69,12 +69,12 @@ def discrete_gradient(fit: Fit, theta: Tensor, step: Step = rk4, substeps: int =
         def one(v: Tensor, q: Tensor) -> Tensor:
             return step(lambda s, w: fit.f(s, w, q), t, v, h)
 
-        _, transpose = torch.func.vjp(one, y, p)
+        _, transpose = vjp(one, y, p)
         dy, dp = transpose(adjoint)
         return dy, g + dp
 
     g, adjoint = torch.zeros_like(theta), jumps[-1]
-    back = kernel(fit.f, ("pull", step), pull, (0.0, 1.0, fit.y0, theta, adjoint, g), fit.backend)
+    back = kernel(fit.f, ("pull", step), pull, (0.0, 1e-3, fit.y0, theta, adjoint, g), fit.backend)
     with torch.no_grad():
         for n in reversed(range(len(starts))):
             t, h, y = starts[n]

@@ -13,48 +13,31 @@
 is compiled is compared with the function itself on the examples before it is used, to a few units
 in the last place of the largest entry.
 
-The function must be pure: numbers that it closes over are frozen when it is traced (tensors that it
-closes over are read anew at each call, so weights may be updated in place). A compiled kernel is
-not differentiable; called with tensors that require gradients under autograd, the function itself
-runs instead, and likewise for shapes or dtypes other than those of the examples.
+The function must be pure: what it closes over is frozen when it is traced. Tensors among that are
+watched, and once one of them was changed in place the function itself runs; numbers are not, so
+pass in `theta` what changes. A compiled kernel is not differentiable; called with tensors that
+require gradients under autograd, the function itself runs instead, and likewise for shapes or
+dtypes other than those of the examples.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-import shutil
-import subprocess
-import tempfile
 import time
 import warnings
 import weakref
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from .native import (
-    CTYPES,
-    KEPT,
-    Generator,
-    Unsupported,
-    Value,
-    buffer_value,
-    element_of,
-    is_pointwise,
-)
+from .native import KEPT, UnsupportedError
+from .native_library import compile_graph
 
 Backend = Literal["auto", "native", "script", "eager"]
-
-# -ffp-contract=off: a fused multiply-add would round differently from PyTorch's two operations.
-FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffp-contract=off", "-fno-math-errno")
-PREAMBLE = "#include <tgmath.h>\n"
-COMPILE_SECONDS = 60
 
 
 class Kernel:
@@ -70,9 +53,12 @@ class Kernel:
         self.function, self.backend, self.reason, self.seconds = function, "eager", "", 0.0
         self._fast: Callable[..., Any] | None = None
         self._shapes = [_signature(e) for e in examples]
+        self._watched: list[tuple[Tensor, int]] = []
 
-    def use(self, backend: str, fast: Callable[..., Any]) -> None:
+    def use(self, backend: str, fast: Callable[..., Any], closed: list[Tensor]) -> None:
+        """Call `fast` from now on, until a tensor of `closed` is changed in place."""
         self.backend, self._fast = backend, fast
+        self._watched = [(t, t._version) for t in closed]
 
     def __call__(self, *args: Any) -> Any:
         fast = self._fast
@@ -82,6 +68,8 @@ class Kernel:
 
     def _fits(self, args: tuple[Any, ...]) -> bool:
         if len(args) != len(self._shapes):
+            return False
+        if any(tensor._version != version for tensor, version in self._watched):
             return False
         graded = torch.is_grad_enabled()
         for value, expected in zip(args, self._shapes):
@@ -139,7 +127,8 @@ def build(
     result = Kernel(function, examples)
     if backend != "eager":
         try:
-            expected = function(*examples)
+            with _Closed(examples) as closed:
+                expected = function(*examples)
             graph = _trace(function, examples)
         except Exception as error:
             result.reason = f"not traceable: {_first_line(error)}"
@@ -147,7 +136,7 @@ def build(
             wanted = ("native", "script") if backend == "auto" else (backend,)
             for choice in wanted:
                 try:
-                    make = _native if choice == "native" else _script
+                    make = compile_graph if choice == "native" else _script
                     fast = make(graph, examples)
                     _check(fast(examples), expected)
                 except Exception as error:
@@ -155,10 +144,38 @@ def build(
                         "; "
                     )
                 else:
-                    result.use(choice, fast)
+                    result.use(choice, fast, closed.tensors)
                     break
     result.seconds = time.perf_counter() - start
     return result
+
+
+class _Closed(TorchDispatchMode):
+    """Collects the tensors that a function reads and that are neither arguments nor results."""
+
+    def __init__(self, examples: tuple[Any, ...]) -> None:
+        super().__init__()
+        self.tensors: list[Tensor] = []
+        self._known: set[int] = set()
+        self._kept: list[Any] = []  # so that no address is given out twice
+        self._note(examples)
+
+    def _note(self, values: Any) -> None:
+        for value in tree_leaves(values):
+            if isinstance(value, Tensor):
+                self._kept.append(value)
+                self._known.add(value.untyped_storage().data_ptr())
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for value in tree_leaves((args, kwargs)):
+            if isinstance(value, Tensor):
+                address = value.untyped_storage().data_ptr()
+                if address not in self._known:
+                    self._known.add(address)
+                    self.tensors.append(value)
+        result = op(*args, **(kwargs or {}))
+        self._note(result)
+        return result
 
 
 def _first_line(error: BaseException) -> str:
@@ -166,7 +183,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _trace(function: Callable[..., Any], examples: tuple[Any, ...]) -> fx.GraphModule:
-    """The graph of `function`; its inputs are the examples that are not None, numbers as float64."""
+    """The graph of `function` of the examples that are not None, numbers as float64 tensors."""
     from torch._decomp import core_aten_decompositions
 
     table = {
@@ -197,14 +214,18 @@ def _tensors(args: tuple[Any, ...]) -> list[Tensor]:
 
 
 def _check(got: Any, expected: Any) -> None:
+    """Equal up to rounding, relative to the largest number among all results."""
     got, expected = (v if isinstance(v, tuple | list) else (v,) for v in (got, expected))
+    finite = [float(e[e.isfinite()].abs().max()) for e in expected if e.isfinite().any()]
     for g, e in zip(got, expected, strict=True):
         if g.shape != e.shape or g.dtype != e.dtype:
-            raise Unsupported(f"compiled {tuple(g.shape)} {g.dtype} for {tuple(e.shape)} {e.dtype}")
+            raise UnsupportedError(
+                f"compiled {tuple(g.shape)} {g.dtype} for {tuple(e.shape)} {e.dtype}"
+            )
         unit = torch.finfo(e.dtype).eps if e.is_floating_point() else 0.0
-        scale = float(e.abs().max()) if e.numel() else 0.0
-        if not torch.allclose(g, e, rtol=1e4 * unit, atol=1e3 * unit * scale, equal_nan=True):
-            raise Unsupported("compiled result differs from the function's own")
+        atol = 1e3 * unit * max(finite, default=0.0)
+        if not torch.allclose(g, e, rtol=1e3 * unit, atol=atol, equal_nan=True):
+            raise UnsupportedError("compiled result differs from the function's own")
 
 
 def _script(graph: fx.GraphModule, examples: tuple[Any, ...]) -> Callable[..., Any]:
@@ -217,124 +238,3 @@ def _script(graph: fx.GraphModule, examples: tuple[Any, ...]) -> Callable[..., A
             return traced(*_tensors(args))
 
     return run
-
-
-@cache
-def compiler() -> str | None:
-    """The C compiler in use: `$CC`, `cc`, `gcc` or `clang`; None where there is none."""
-    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
-        if name and (found := shutil.which(name)):
-            return found
-    return None
-
-
-@cache
-def _workshop() -> tempfile.TemporaryDirectory[str]:
-    """A private folder for this process, removed when it ends."""
-    return tempfile.TemporaryDirectory(prefix="numdl-")
-
-
-def _native(graph: fx.GraphModule, examples: tuple[Any, ...]) -> Callable[..., Any]:
-    devices = {a.device.type for a in examples if isinstance(a, Tensor)}
-    if devices - {"cpu"}:
-        raise Unsupported(f"device {', '.join(sorted(devices))}")
-    program = compiler()
-    if program is None:
-        raise Unsupported("no C compiler found; install one or set CC")
-    numbers = [not isinstance(a, Tensor) for a in examples if a is not None]
-    source, constants, outputs, single = translate(graph, numbers)
-    folder = Path(_workshop().name)
-    stem = f"kernel{len(list(folder.glob('*.c')))}"
-    code, library = folder / f"{stem}.c", folder / f"{stem}.so"
-    code.write_text(source)
-    done = subprocess.run(
-        [program, *FLAGS, "-shared", "-fPIC", "-o", str(library), str(code), "-lm"],
-        capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise Unsupported(f"{program} failed: {done.stderr.strip().splitlines()[:1]}")
-    entry = ctypes.CDLL(str(library)).run
-    entry.restype = None
-    kinds = [None if a is None else isinstance(a, Tensor) for a in examples]
-    entry.argtypes = [
-        *(ctypes.c_void_p if k else ctypes.c_double for k in kinds if k is not None),
-        *[ctypes.c_void_p] * (len(constants) + len(outputs)),
-    ]
-    held = [c.contiguous() for c in constants]
-    fixed = [c.data_ptr() for c in held]
-
-    def run(args: tuple[Any, ...]) -> Any:
-        keep, plain = [], []
-        for value, is_tensor in zip(args, kinds):
-            if is_tensor:
-                value = value if value.is_contiguous() else value.contiguous()
-                keep.append(value)
-                plain.append(value.data_ptr())
-            elif is_tensor is not None:
-                plain.append(value)
-        results = [torch.empty(shape, dtype=dtype) for shape, dtype in outputs]
-        entry(*plain, *fixed, *[r.data_ptr() for r in results])
-        return results[0] if single else tuple(results)
-
-    return run
-
-
-def translate(
-    graph: fx.GraphModule, numbers: list[bool]
-) -> tuple[str, list[Tensor], list[tuple[torch.Size, torch.dtype]], bool]:
-    """C source of the graph, the tensors that it closes over, its outputs, and whether it is one.
-
-    `numbers` says which inputs are passed by value. Raises `Unsupported` naming what has no translation.
-    """
-    g = Generator()
-    values: dict[fx.Node, Any] = {}
-    parameters: list[str] = []
-    constants: list[Tensor] = []
-    outputs: list[tuple[torch.Size, torch.dtype]] = []
-    closed: list[str] = []
-    targets: list[str] = []
-    single = True
-
-    def take(argument: Any) -> Any:
-        return fx.node.map_arg(argument, lambda n: values[n])
-
-    for node in graph.graph.nodes:
-        if node.op == "placeholder":
-            meta, name = node.meta["val"], f"in{len(parameters)}"
-            if numbers[len(parameters)]:
-                values[node] = Value("double", (), lambda index, name=name: name)
-                parameters.append(f"double {name}")
-            else:
-                values[node] = buffer_value(name, _ctype_of(meta), tuple(meta.shape))
-                parameters.append(f"const {_ctype_of(meta)} *restrict {name}")
-        elif node.op == "get_attr":
-            tensor = getattr(graph, node.target)
-            values[node] = buffer_value(
-                f"c{len(constants)}", _ctype_of(tensor), tuple(tensor.shape)
-            )
-            constants.append(tensor)
-            closed.append(f"const {_ctype_of(tensor)} *restrict c{len(closed)}")
-        elif node.op == "call_function":
-            value = element_of(node, list(take(node.args)), dict(take(node.kwargs)), g)
-            alone = len(node.users) == 1 and all(is_pointwise(u) for u in node.users)
-            values[node] = g.store(value) if is_pointwise(node) and not alone else value
-        elif node.op == "output":
-            results = node.args[0]
-            single = not isinstance(results, tuple | list)
-            for result in (results,) if single else results:
-                value, meta = values[result], result.meta["val"]
-                out = buffer_value(f"out{len(outputs)}", value.ctype, value.shape)
-                g.fill(out, value.at)
-                targets.append(f"{value.ctype} *restrict out{len(outputs)}")
-                outputs.append((meta.shape, meta.dtype))
-        else:
-            raise Unsupported(f"graph node {node.op}")
-    signature = ",".join([*parameters, *closed, *targets])
-    body = "\n".join(g.lines)
-    return f"{PREAMBLE}void run({signature}){{\n{body}\n}}\n", constants, outputs, single
-
-
-def _ctype_of(tensor: Tensor) -> str:
-    if tensor.dtype not in CTYPES:
-        raise Unsupported(f"dtype {tensor.dtype}")
-    return CTYPES[tensor.dtype]

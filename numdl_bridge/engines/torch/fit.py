@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .adaptive import SUCCESS, Solution, adaptive
+from .adaptive import adaptive
 from .compiled import Backend, kernel
 from .controllers import ORDINARYDIFFEQ, Convention
 from .integrators import Step, rk4
 from .rungekutta import make_attempt
+from .solution import SUCCESS, Solution
 from .tableaux import TSITOURAS, Tableau
 
 
@@ -83,7 +84,7 @@ def march(
         fit.f,
         ("step", step),
         lambda t, h, y, p: step(lambda s, v: fit.f(s, v, p), t, y, h),
-        (0.0, 1.0, fit.y0, theta),
+        (0.0, 1e-3, fit.y0, theta),
         fit.backend,
     )
     y, states, starts = fit.y0, [fit.y0], []
@@ -112,7 +113,7 @@ def solve(
         fit.f,
         ("attempt", tableau),
         make_attempt(fit.f, tableau),
-        (0.0, 1.0, y0, y0, rtol, atol, theta),
+        (0.0, 1e-3, y0, y0, 1.0, 1.0, theta),
         fit.backend,
     )
     f = kernel(fit.f, ("f",), fit.f, (0.0, y0, theta), fit.backend)
@@ -121,3 +122,9 @@ def solve(
             f, y0, fit.times, theta, rtol=rtol, atol=atol, tableau=tableau,
             convention=convention, attempt=attempt, **options,
         )  # fmt: skip
+
+
+def vjp(function: Callable[..., Tensor], *at: Tensor) -> tuple[Tensor, Callable[..., Any]]:
+    """`torch.func.vjp` of a function with one result: its value and its transposed derivative."""
+    value, transpose = torch.func.vjp(function, *at)[:2]
+    return value, transpose

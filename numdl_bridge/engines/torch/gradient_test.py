@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,8 +82,8 @@ def _discrete(fit: Fit, published: Fit, theta: Tensor, inputs: Inputs, k: int) -
 
 
 def _along(fit: Fit, theta: Tensor, d: Tensor, h: Tensor) -> Tensor:
-    """J(theta + h d) by RK4, shape of h; the compiled step, so that J(theta) rounds alike."""
-    return torch.stack([fit.weigh(observe(fit, theta + s * d))[0] for s in h])
+    """J(theta + h d) by RK4, shape of h; by the same compiled steps as J(theta), to round alike."""
+    return torch.stack([fit.loss(observe(fit, theta + s * d)) for s in h])
 
 
 def _continuous(fit: Fit, theta: Tensor, inputs: Inputs, name: str, k: int) -> Answer:
@@ -102,7 +103,7 @@ def _continuous(fit: Fit, theta: Tensor, inputs: Inputs, name: str, k: int) -> A
             found[f"loss/{name}/{k}"] = loss
             found[f"inverse/{name}/{k}"] = _or_reason(g, g.back)
     along = [solve(fit, theta + s * d, rtol, atol, convention=DIFFEQ_2019) for s in h]
-    E0 = torch.stack([fit.weigh(s.states)[0] for s in along]) - loss
+    E0 = torch.stack([fit.loss(s.states) for s in along]) - loss
     found[f"E0/{name}/{k}"] = E0.abs()
     for method in ("backsolve", "interpolation"):
         found[f"E1/{method}/{name}/{k}"] = (E0 - h * slopes[method]).abs()
@@ -187,8 +188,8 @@ def tasks(inputs: Inputs, options: GradientTestOptions) -> dict[str, Callable[[]
     if "1e-7" in tolerances(options):
         found["forward/1e-7"] = lambda: solve(fit, theta, rtol, atol, convention=DIFFEQ_2019)
         for method in METHODS:
-            found[f"gradient/{method}/1e-7"] = lambda m=method: continuous_gradient(
-                fit, theta, m, rtol, atol, convention=DIFFEQ_2019
+            found[f"gradient/{method}/1e-7"] = partial(
+                continuous_gradient, fit, theta, method, rtol, atol, convention=DIFFEQ_2019
             )
         found["gradient/native"] = lambda: native_gradient(fit, theta, rtol, atol)
     return found

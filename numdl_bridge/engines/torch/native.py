@@ -6,9 +6,10 @@ Here the traced graph (`torch.fx`, ATen operations) becomes one C function of pl
 by the system's C compiler in about a second and called through ctypes in a few microseconds.
 
 Only what the graph needs, in float64, float32, int64 and bool, with static shapes; whatever is
-not in the tables below raises `Unsupported` with its name, and the caller falls back. Operations
-are carried out one by one in the precision of the graph, without contraction or reassociation, so
-that results equal PyTorch's up to the order of sums and the last bit of elementary functions.
+not in the tables below raises `UnsupportedError` with its name, and the caller falls back.
+Operations are carried out one by one in the precision of the graph, without contraction or
+reassociation, so that results equal PyTorch's up to the order of sums and the last bit of
+elementary functions.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ LARGEST_PRODUCT = 200_000
 LARGEST_WORKSPACE = 1 << 18
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """An operation, dtype or size that is not translated; the message names it."""
 
 
@@ -117,7 +118,9 @@ class Generator:
         self.count += 1
         self.bytes += size * (4 if ctype == "float" else 8)
         if self.bytes > LARGEST_WORKSPACE:
-            raise Unsupported(f"more than {LARGEST_WORKSPACE >> 10} KiB of intermediate values")
+            raise UnsupportedError(
+                f"more than {LARGEST_WORKSPACE >> 10} KiB of intermediate values"
+            )
         self.lines.append(f"{ctype} {name}[{size}];")
         return name, buffer_value(name, ctype, shape)
 
@@ -177,7 +180,7 @@ def _literal(number: Any) -> str:
 
 def _ctype(dtype: torch.dtype) -> str:
     if dtype not in CTYPES:
-        raise Unsupported(f"dtype {dtype}")
+        raise UnsupportedError(f"dtype {dtype}")
     return CTYPES[dtype]
 
 
@@ -204,9 +207,9 @@ def _pointwise(name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any]
         if work in ("unsigned char", "long long") and any(isinstance(a, float) for a in args):
             work = "double"
     if kwargs.get("rounding_mode"):
-        raise Unsupported("division with rounding")
+        raise UnsupportedError("division with rounding")
     if name in ("add", "sub") and kwargs.get("alpha", 1) != 1:
-        raise Unsupported("add with alpha")
+        raise UnsupportedError("add with alpha")
     if name == "pow":
         template, args = _power(args)
     elif name == "clamp":
@@ -278,7 +281,7 @@ def element_of(node: fx.Node, args: list[Any], kwargs: dict[str, Any], g: Genera
         out = node.meta["val"]
         constant = _CONSTANTS.get(name, args[0 if name == "scalar_tensor" else -1])
         if isinstance(constant, Value):
-            raise Unsupported(f"{name} with a tensor")
+            raise UnsupportedError(f"{name} with a tensor")
         ctype = _ctype(out.dtype)
         return Value(ctype, tuple(out.shape), lambda i: f"(({ctype}){_literal(constant)})")
     if name == "getitem":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import fx
@@ -15,7 +16,7 @@ from .native import (
     _RESHAPES,
     LARGEST_PRODUCT,
     Generator,
-    Unsupported,
+    UnsupportedError,
     Value,
     _ctype,
     buffer_value,
@@ -67,8 +68,8 @@ def arrange(
         )
     if name == "unsqueeze":
         d = args[1] % (rank + 1)
-        shape = [*source.shape[:d], 1, *source.shape[d:]]
-        return _moved(source, shape, lambda i: [*i[:d], *i[d + 1 :]])
+        longer = [*source.shape[:d], 1, *source.shape[d:]]
+        return _moved(source, longer, lambda i: [*i[:d], *i[d + 1 :]])
     if name == "squeeze":
         return _squeeze(source, args)
     if name == "expand":
@@ -80,8 +81,8 @@ def arrange(
         )
     if name == "select":
         d, at = args[1] % rank, args[2] % source.shape[args[1] % rank]
-        shape = [*source.shape[:d], *source.shape[d + 1 :]]
-        return _moved(source, shape, lambda i: [*i[:d], str(at), *i[d:]])
+        shorter = [*source.shape[:d], *source.shape[d + 1 :]]
+        return _moved(source, shorter, lambda i: [*i[:d], str(at), *i[d:]])
     if name == "slice":
         d = (args[1] if len(args) > 1 else 0) % rank
         start, _, step = _bounds(args[1:], source.shape[d])
@@ -135,14 +136,28 @@ def _gather(
     for piece in args[0]:
         if len(piece.shape) == 1 and piece.shape[0] == 0:
             continue
-        shape = piece.shape if name == "cat" else [*piece.shape[:d], 1, *piece.shape[d:]]
-        region = _moved(target, shape, lambda i, s=start: [*i[:d], _shift(i[d], s), *i[d + 1 :]])
+        shape = piece.shape if name == "cat" else (*piece.shape[:d], 1, *piece.shape[d:])
+        region = _from(target, d, start, shape)
         if name == "cat":
-            g.fill(region, lambda i, p=piece: _cast(p, target.ctype, i))
+            g.fill(region, partial(_cast, piece, target.ctype))
         else:
-            g.fill(region, lambda i, p=piece: _cast(p, target.ctype, [*i[:d], *i[d + 1 :]]))
+            g.fill(region, partial(_cast_without, d, piece, target.ctype))
         start += shape[d]
     return target
+
+
+def _from(source: Value, d: int, start: int, shape: Sequence[int]) -> Value:
+    """The part of `source` that begins at `start` on axis `d`."""
+    return _moved(source, shape, lambda i: [*i[:d], _shift(i[d], start), *i[d + 1 :]])
+
+
+def _at(source: Value, d: int, position: int, shape: Sequence[int]) -> Value:
+    """The slice of `source` at `position` of axis `d`, without that axis."""
+    return _moved(source, shape, lambda i: [*i[:d], str(position), *i[d:]])
+
+
+def _cast_without(d: int, value: Value, ctype: str, index: Index) -> str:
+    return _cast(value, ctype, [*index[:d], *index[d + 1 :]])
 
 
 def _cast(value: Value, ctype: str, index: Index) -> str:
@@ -175,12 +190,10 @@ def _parts(name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) ->
     for out in node.meta["val"]:
         shape = tuple(out.shape)
         if name == "unbind":
-            parts.append(_moved(source, shape, lambda i, s=start: [*i[:d], str(s), *i[d:]]))
+            parts.append(_at(source, d, start, shape))
             start += 1
         else:
-            parts.append(
-                _moved(source, shape, lambda i, s=start: [*i[:d], _shift(i[d], s), *i[d + 1 :]])
-            )
+            parts.append(_from(source, d, start, shape))
             start += shape[d]
     return parts
 
@@ -188,7 +201,7 @@ def _parts(name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) ->
 def combine(
     name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any], g: Generator
 ) -> Value:
-    """Reductions and products. Raises `Unsupported` for everything that is not in the tables."""
+    """Reductions and products. Raises `UnsupportedError` for what is not in the tables."""
     if name in ("sum", "mean", "amax", "amin"):
         return _reduction(name, node, args, kwargs, g)
     products = {
@@ -198,7 +211,7 @@ def combine(
     added = name in ("addmm", "addmv")
     kind = name[3:] if added else name
     if kind not in products or kwargs.get("alpha", 1) != 1 or kwargs.get("beta", 1) != 1:
-        raise Unsupported(f"operation {name}")
+        raise UnsupportedError(f"operation {name}")
     bias, factors = (args[0], args[1:3]) if added else (None, args[:2])
     return _product(products[kind], node, bias, factors, g)
 
@@ -242,7 +255,7 @@ def _product(
     to, left, right = letters
     size = {c: n for f, ls in zip(factors, (left, right)) for c, n in zip(ls, f.shape)}
     if math.prod(size.values()) > LARGEST_PRODUCT:
-        raise Unsupported("a matrix product large enough for BLAS")
+        raise UnsupportedError("a matrix product large enough for BLAS")
     _, target = g.new_buffer(_ctype(out.dtype), tuple(out.shape))
     at = {c: (f"i{d}" if size[c] != 1 else "0") for d, c in enumerate(to)} | {"k": "r0"}
     a, b = (_cast(f, target.ctype, [at[c] for c in ls]) for f, ls in zip(factors, (left, right)))
