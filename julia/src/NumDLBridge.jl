@@ -39,6 +39,7 @@ include("gradient_test.jl")
 include("training.jl")
 include("landscape.jl")
 include("conditioning.jl")
+include("classification.jl")
 
 include("precompile.jl")
 

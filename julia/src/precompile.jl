@@ -3,9 +3,10 @@
 const FIXTURES = joinpath(dirname(@__DIR__), "fixtures")
 
 """
-    read_fixture(path) -> (inputs, options, expected)
+    read_fixture(path) -> (; inputs, options, expected, tolerances)
 
-A file in the format of the messages: a study's small inputs and options, and what the referee answers.
+A file in the format of the messages: a study's small inputs and options, and what the referee answers
+with the (relative, absolute) tolerance of each quantity.
 """
 function read_fixture(path)
     bytes = read(path)
@@ -18,7 +19,8 @@ function read_fixture(path)
         arrays = Inputs(row[1] => received(address, row) for row in message["arrays"])
     end
     pick(prefix) = Inputs(chopprefix(k, prefix) => v for (k, v) in arrays if startswith(k, prefix))
-    return pick("inputs/"), message["options"], pick("expected/")
+    return (; inputs = pick("inputs/"), options = message["options"], expected = pick("expected/"),
+            tolerances = message["tolerances"])
 end
 
 @compile_workload begin
@@ -26,7 +28,7 @@ end
         path = joinpath(FIXTURES, "$name.bin")
         include_dependency(path)
         isfile(path) || continue
-        inputs, options, _ = read_fixture(path)
+        (; inputs, options) = read_fixture(path)
         input_hash(inputs)
         prepared = Prepared(STUDIES[name], inputs, options, nothing)
         for (part, compute) in prepared.study.parts

@@ -3,7 +3,9 @@
     python standin_julia.py [mode]
 
 Modes act at the start: `dies`, `garbage`, `refuses`, `hangs`, `other-version`. Functions act when
-called: `echo`, `die`, `hang`, `garbage`, `chatter`, `throw`, `sleep`.
+called: `echo`, `die`, `hang`, `garbage`, `chatter`, `throw`, `sleep`, and for a study
+`prepare`, `answer`, `sample`, `drop`. Its study has the parts `double` and whatever the option
+`trouble` says (`die`, `hang`, `throw`, `die once`), and answers `2 x` and `3 x`.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 import numdl_bridge
 from numdl_bridge.engines.julia import frames, lifeline, worker_main
+from numdl_bridge.studies.contract import input_hash
 
 
 def reply(sink, number, data=None, arrays=None):
@@ -59,6 +63,41 @@ def answer(sink, header, arrays):
         )
 
 
+KEPT: dict[int, dict] = {}
+
+
+def study(sink, header, arrays) -> bool:
+    """Answer what the engine asks about a study; False for anything else."""
+    function, arguments, number = header["function"], header["arguments"], header["id"]
+    if function == "prepare":
+        KEPT[1] = {"inputs": arrays, "options": arguments["options"]}
+        trouble = arguments["options"]["trouble"]
+        data = {"key": 1, "input hash": input_hash(arrays), "tasks": ["forward"]}
+        reply(sink, number, {**data, "parts": ["double", trouble]})
+    elif function == "answer":
+        x, part = KEPT[arguments["key"]]["inputs"]["x"], arguments["part"]
+        marker = Path(os.environ["STANDIN_MARKER"])
+        if part == "die once" and not marker.exists():
+            marker.touch()
+            part = "die"
+        if part in ("die", "hang", "throw"):
+            answer(sink, {**header, "function": part}, arrays)
+            return True
+        values = {"double": 2 * x} if part == "double" else {"triple": 3 * x}
+        rest = {"labels": {}, "unavailable": {}, "peak memory": 1000}
+        if part == "double":
+            rest["unavailable"] = {"absent": "not in this stand-in"}
+        reply(sink, number, rest, values)
+    elif function == "sample":
+        reply(sink, number, {"seconds": 0.001 * arguments["calls"]})
+    elif function == "drop":
+        KEPT.pop(arguments["key"])
+        reply(sink, number)
+    else:
+        return False
+    return True
+
+
 def main() -> int:
     mode = sys.argv[1] if len(sys.argv) > 1 else "works"
     lifeline.hold(os.environ)
@@ -83,7 +122,8 @@ def main() -> int:
     while (message := frames.receive(source)) is not None:
         if message[0]["kind"] == "end":
             return 0
-        answer(sink, *message)
+        if not study(sink, *message):
+            answer(sink, *message)
     return 0
 
 

@@ -1,0 +1,369 @@
+# Supervised learning: Newton-CG, variable projection, softmax regressions. Twin of
+# engines/torch/classification.py, newton.py and resnet_classifier.py.
+
+module Classification
+
+using LinearAlgebra
+using Flux: Chain, Dense, Flux
+using ForwardDiff: ForwardDiff
+using Statistics: mean
+using Zygote: Zygote
+
+using ..NumDLBridge: STUDIES, StudyAnswer, scalar
+
+const CLASSES, WIDTH, LAYERS, T_FINAL = 5, 8, 16, 4.0
+const STEP = T_FINAL / LAYERS
+const LAMBDA_THETA, LAMBDA_W, LAMBDA_ELM = 1e-5, 1e-3, 1e-3
+const INNER_AS_PUBLISHED = 5
+const ETA = 0.1
+const ARMIJO, HALVINGS = 1e-4, 20
+const RESNET = [(WIDTH, 2); fill((WIDTH, WIDTH), LAYERS - 1)]
+const THETA = sum(a * b for (a, b) in RESNET) + sum(first, RESNET)
+const RELU = [(5, 2), (5, 5), (5, 5), (5, 5), (10, 5), (3, 10)]
+const ACTIVATIONS = ("sin" => sin, "tanh" => tanh, "relu" => Flux.relu)
+
+# -- the network and its classifier ---------------------------------------------------------------
+
+"max(y, 0) with a parabola for |y| <= eta, once continuously differentiable."
+smooth_relu(y) = abs(y) <= ETA ? y * y / (4 * ETA) + y / 2 + ETA / 4 : max(y, zero(y))
+
+"""
+Y_{j+1} = P_j Y_j + h sigma(K_j Y_j + b_j) as a Flux chain, P_j = I where the width stays, else 0.
+`theta` = [vec(K_0); ...; vec(b)].
+"""
+function chain(theta, shapes, h, sigma)
+    return Chain(map(enumerate(shapes)) do (j, (rows, columns))
+        before = sum(a * b for (a, b) in shapes[1:(j - 1)]; init = 0)
+        biases = sum(a * b for (a, b) in shapes) + sum(first, shapes[1:(j - 1)]; init = 0)
+        K = reshape(theta[(before + 1):(before + rows * columns)], rows, columns)
+        layer = Dense(K, theta[(biases + 1):(biases + rows)], sigma)
+        rows == columns ? Flux.SkipConnection(layer, (F, Y) -> Y + h * F) : Chain(layer, F -> h * F)
+    end)
+end
+
+"The 8-wide, 16-layer network of the study: 8 x samples."
+resnet(theta, Y) = chain(theta, RESNET, eltype(Y)(STEP), sin)(Y)
+
+"x -> theta, W (5 x 9)."
+unpack(x) = x[1:THETA], reshape(x[(THETA + 1):end], CLASSES, WIDTH + 1)
+join_weights(theta, W) = [theta; vec(W)]
+
+with_ones(Z) = vcat(Z, ones_like(Z))
+ones_like(Z) = ones(eltype(Z), 1, size(Z, 2))
+
+"S = W [Y_N; 1]: 5 x samples."
+function scores(x, Y)
+    theta, W = unpack(x)
+    return W * with_ones(resnet(theta, Y))
+end
+
+"E(S, C) = 1/n (-<C, S> + sum_i log sum_k exp S_ki), one-hot C."
+softmax_loss(S, C) = (sum(Flux.logsumexp(S; dims = 1)) - sum(C .* S)) / size(S, 2)
+
+"E(W Y_N + mu, C) + lambda_theta/2 |theta|^2 + lambda_W/2 |W|^2."
+function loss(x, Y, C)
+    theta, W = unpack(x)
+    T = eltype(Y)
+    return softmax_loss(scores(x, Y), C) + T(LAMBDA_THETA) / 2 * sum(abs2, theta) +
+           T(LAMBDA_W) / 2 * sum(abs2, W)
+end
+
+"The regularisation's diagonal."
+decay(x, T) = [fill(T(LAMBDA_THETA), THETA); fill(T(LAMBDA_W), length(x) - THETA)]
+
+"E''(S) V, column by column (diag(p) - p p^T) v / n."
+function softmax_curvature(S, V)
+    P = Flux.softmax(S)
+    PV = P .* V
+    return (PV .- P .* sum(PV; dims = 1)) / size(S, 2)
+end
+
+"f(x), v -> J v by ForwardDiff, and u -> J^T u by Zygote."
+function tangent_maps(f, x)
+    y, back = Zygote.pullback(f, x)
+    J(v) = ForwardDiff.derivative(t -> f(x + t * v), zero(eltype(x)))
+    return y, J, u -> back(u)[1]
+end
+
+"Loss, gradient, and v -> (J^T E'' J + lambda) v with J = dS/dx."
+function linearise(x, Y, C)
+    S, J, JT = tangent_maps(x -> scores(x, Y), x)
+    lambda = decay(x, eltype(Y))
+    value = softmax_loss(S, C) + sum(lambda .* x .* x) / 2
+    gradient = JT((Flux.softmax(S) - C) / size(S, 2)) + lambda .* x
+    return value, gradient, v -> JT(softmax_curvature(S, J(v))) + lambda .* v
+end
+
+# -- Newton's method in two sizes -----------------------------------------------------------------
+
+"A x = b for a positive definite A, from x = 0, until the residual is `tolerance` times b."
+function conjugate_gradients(A, b; iterations = 10, tolerance = 1e-2)
+    x, r, p = zero(b), copy(b), copy(b)
+    rho = dot(r, r)
+    stop = oftype(rho, tolerance^2) * rho
+    for _ in 1:iterations
+        rho <= stop && break
+        q = A(p)
+        alpha = rho / dot(p, q)
+        x, r = x + alpha * p, r - alpha * q
+        before, rho = rho, dot(r, r)
+        p = r + rho / before * p
+    end
+    return x
+end
+
+"Newton-CG with Armijo backtracking: where it ended, and the loss at every iterate."
+function newton_cg(linearise, value, x, iterations)
+    mu, history = one(eltype(x)), eltype(x)[]
+    for _ in 1:iterations
+        f, g, hessian = linearise(x)
+        push!(history, f)
+        p = conjugate_gradients(hessian, -g)
+        slope, step = dot(g, p), mu
+        tried = 0
+        while tried < HALVINGS && !(value(x + step * p) <= f + oftype(f, ARMIJO) * step * slope)
+            step, tried = step / 2, tried + 1
+        end
+        tried == HALVINGS && break
+        x = x + step * p
+        mu = step == mu ? min(oftype(mu, 1.5) * mu, one(mu)) : step
+    end
+    push!(history, value(x))
+    return x, history
+end
+
+"The W that minimises E(W [Z; 1], C) + decay/2 |W|^2, by Newton's method with the Hessian formed."
+function softmax_regression(Z, C, decay, W = nothing; iterations = 100)
+    T = eltype(Z)
+    Z, lambda = with_ones(Z), T(decay)
+    classes, (d, n) = size(C, 1), size(Z)
+    W === nothing && (W = zeros(T, classes, d))
+    enough = 1e-13 * eps(T) / eps(Float64)
+    value(W) = softmax_loss(W * Z, C) + lambda / 2 * sum(abs2, W)
+    f = value(W)
+    for _ in 1:iterations
+        P = Flux.softmax(W * Z)
+        G = (P - C) * Z' / n + lambda * W
+        norm(G) <= enough && break
+        # W flattened by rows, class after class, as its Hessian is.
+        step = permutedims(reshape(-((softmax_hessian(Z, P) + lambda * I) \ vec(permutedims(G))), d, classes))
+        mu, slope, tried = one(T), sum(G .* step), 0
+        new = value(W + mu * step)
+        while !(new <= f + T(ARMIJO) * mu * slope)
+            tried += 1
+            # Only rounding keeps the loss from falling: the last full step is still the best.
+            tried == HALVINGS && return W + step
+            mu /= 2
+            new = value(W + mu * step)
+        end
+        W, f = W + mu * step, new
+    end
+    return W
+end
+
+"1/n sum_i (diag(p_i) - p_i p_i^T) kron z_i z_i^T, for W flattened by rows."
+function softmax_hessian(Z, P)
+    classes, (d, n) = size(P, 1), size(Z)
+    H = zeros(eltype(Z), classes * d, classes * d)
+    rows(k) = ((k - 1) * d + 1):(k * d)
+    for k in 1:classes, j in 1:k
+        weight = P[k:k, :] .* ((k == j) .- P[j:j, :])
+        H[rows(k), rows(j)] = H[rows(j), rows(k)] = (Z .* weight) * Z' / n
+    end
+    return H
+end
+
+# -- variable projection --------------------------------------------------------------------------
+
+"VarPro's reduced problem phi(theta) = min_W loss; inner solves start from the last W."
+mutable struct Reduced{M}
+    Y::M
+    C::M
+    W::Union{Nothing, M}
+end
+
+"x = [theta; W(theta)]."
+function solve_inner!(reduced, theta)
+    reduced.W = softmax_regression(resnet(theta, reduced.Y), reduced.C, LAMBDA_W, reduced.W)
+    return join_weights(theta, reduced.W)
+end
+
+reduced_value(reduced, theta) = loss(solve_inner!(reduced, theta), reduced.Y, reduced.C)
+
+"phi, its gradient (the partial one, W fixed), and the theta-block of Gauss-Newton."
+function reduced_linearise(reduced, theta)
+    T = eltype(reduced.Y)
+    W = unpack(solve_inner!(reduced, theta))[2]
+    S, J, JT = tangent_maps(t -> W * with_ones(resnet(t, reduced.Y)), theta)
+    value = softmax_loss(S, reduced.C) + T(LAMBDA_THETA) / 2 * dot(theta, theta) +
+            T(LAMBDA_W) / 2 * sum(abs2, W)
+    gradient = JT((Flux.softmax(S) - reduced.C) / size(S, 2)) + T(LAMBDA_THETA) * theta
+    return value, gradient, v -> JT(softmax_curvature(S, J(v))) + T(LAMBDA_THETA) * v
+end
+
+"The course code's reduced loss and gradient: inner problem unsolved, no lambda_W."
+function as_published(theta, Y, C)
+    T = eltype(Y)
+    Z = with_ones(resnet(theta, Y))
+    shape = (size(Z, 1), size(C, 1))  # of W flattened by rows
+    matrix(w) = permutedims(reshape(w, shape))
+    function inner(w)
+        S, J, JT = tangent_maps(w -> matrix(w) * Z, w)
+        value = softmax_loss(S, C) + T(LAMBDA_W) / 2 * dot(w, w)
+        gradient = JT((Flux.softmax(S) - C) / size(S, 2)) + T(LAMBDA_W) * w
+        return value, gradient, v -> JT(softmax_curvature(S, J(v))) + T(LAMBDA_W) * v
+    end
+    w, _ = newton_cg(inner, w -> inner(w)[1], zeros(T, prod(shape)), INNER_AS_PUBLISHED)
+    W = matrix(w)
+    value(theta) = softmax_loss(W * with_ones(resnet(theta, Y)), C) + T(LAMBDA_THETA) / 2 * sum(abs2, theta)
+    f, (gradient,) = Zygote.withgradient(value, theta)
+    return f, gradient
+end
+
+# -- the answers ----------------------------------------------------------------------------------
+
+"E0 and E1 relative to the value, for the values at x + h v, norms over the rest."
+function taylor(values, value, slope, steps)
+    size = norm(value)
+    return ([norm(at - value) / size for at in values],
+            [norm(at - value - h * slope) / size for (at, h) in zip(values, steps)])
+end
+
+"Values and products with Jacobians at both weights, on the checked points."
+function derivatives(inputs, options)
+    u, v = inputs["adjoint"], inputs["direction"]
+    few = 1:size(u, 2)
+    Y, C = inputs["Y"][:, few], inputs["C"][:, few]
+    columns = map(eachcol(inputs["weights"])) do column
+        x = collect(column)
+        theta = unpack(x)[1]
+        _, _, hessian = linearise(x, Y, C)
+        features, J, JT = tangent_maps(t -> resnet(t, Y), theta)
+        tangent, cotangent = J(v[1:THETA]), JT(u)
+        product = sum(u .* tangent)
+        Dict("features" => features, "loss" => loss(x, Y, C),
+             "gradient" => Zygote.gradient(x -> loss(x, Y, C), x)[1],
+             "gradient/forward" => ForwardDiff.gradient(x -> loss(x, Y, C), x),
+             "gauss-newton" => hessian(v), "tangent" => tangent, "cotangent" => cotangent,
+             "adjoint test" => abs(product - dot(cotangent, v[1:THETA])) / abs(product))
+    end
+    found = Dict{String, Any}(name => along_last(column[name] for column in columns)
+                              for name in keys(first(columns)))
+    push!(found["adjoint test"], smooth_relu_products(inputs)[3])
+    return found
+end
+
+along_last(values) = first(values) isa Number ? collect(values) : stack(collect(values))
+
+"Y_N of the smooth-ReLU network, its derivative along the drawn direction, and the adjoint test."
+function smooth_relu_products(inputs)
+    network(theta, Y) = chain(theta, RELU, one(eltype(Y)), smooth_relu)(Y)
+    x, Y, v, dY = (inputs["relu/$k"] for k in ("weights", "Y", "direction", "dY"))
+    at(h) = network(x + h * v, Y + h * dY)
+    tangent = ForwardDiff.derivative(at, zero(eltype(x)))
+    value, back = Zygote.pullback(network, x, Y)
+    by_x, by_Y = back(inputs["relu/adjoint"])
+    product = sum(inputs["relu/adjoint"] .* tangent)
+    return at, tangent, abs((product - dot(by_x, v) - sum(by_Y .* dY)) / product), value
+end
+
+"Taylor remainders."
+function remainders(inputs, options)
+    v, steps, x = inputs["direction"], inputs["steps"], inputs["weights"][:, 1]
+    few = 1:size(inputs["adjoint"], 2)
+    Y, C = inputs["Y"], inputs["C"]
+    f(x) = loss(x, Y[:, few], C[:, few])
+    slope = ForwardDiff.derivative(t -> f(x + t * v), zero(eltype(x)))
+    found = Dict{String, Any}()
+    function keep(name, (E0, E1))
+        found["remainder/$name/E0"], found["remainder/$name/E1"] = E0, E1
+    end
+    keep("resnet", taylor([f(x + h * v) for h in steps], f(x), slope, steps))
+    at, tangent, _, value = smooth_relu_products(inputs)
+    keep("smooth relu", taylor([at(h) for h in steps], value, tangent, steps))
+
+    theta, direction = x[1:THETA], v[1:THETA]
+    reduced = Reduced(Y, C, nothing)
+    f0, gradient, _ = reduced_linearise(reduced, theta)
+    values = [reduced_value(reduced, theta + h * direction) for h in steps]
+    found["remainder/varpro/E1"] = taylor(values, f0, dot(gradient, direction), steps)[2]
+    f0, gradient = as_published(theta, Y, C)
+    values = [as_published(theta + h * direction, Y, C)[1] for h in steps]
+    found["remainder/varpro as published/E1"] = taylor(values, f0, dot(gradient, direction), steps)[2]
+    return found
+end
+
+"Share of columns whose largest score is not the right class."
+misclassified(S, C) = mean(argmax(s) != argmax(c) for (s, c) in zip(eachcol(S), eachcol(C)))
+
+"Optimal W, its loss, and the errors on the training data and on `tests`."
+function regression(Z, C, tests...)
+    W = softmax_regression(Z, C, LAMBDA_ELM)
+    value = softmax_loss(W * with_ones(Z), C) + eltype(Z)(LAMBDA_ELM) / 2 * sum(abs2, W)
+    errors = [misclassified(W * with_ones(z), c) for (z, c) in ((Z, C), tests...)]
+    return W, value, eltype(Z).(errors)
+end
+
+"Softmax regressions: linear, random features, ellipses."
+function convex(inputs, options)
+    Y, C, Y_test, C_test = (inputs[k] for k in ("Y", "C", "Y_test", "C_test"))
+    found = Dict{String, Any}()
+    found["linear/weights"], found["linear/loss"], found["linear/error"] =
+        regression(Y, C, (Y_test, C_test))
+    K, b = inputs["elm/K"], scalar(inputs["elm/b"])
+    for (name, sigma) in ACTIVATIONS
+        features(Y) = sigma.(K * Y .+ b)
+        _, found["elm/$name/loss"], found["elm/$name/error"] =
+            regression(features(Y), C, (features(Y_test), C_test))
+    end
+    Y, C = inputs["ellipses/Y"], inputs["ellipses/C"]
+    square = Y[1:1, :] .^ 2 .+ (Y[2:2, :] ./ eltype(Y)(0.4)) .^ 2
+    for (name, Z) in (("linear", Y), ("square", vcat(Y, square)))
+        _, found["ellipses/$name/loss"], errors = regression(Z, C)
+        found["ellipses/$name/error"] = errors[1]
+    end
+    return found
+end
+
+"Newton-CG on the coupled problem."
+function coupled(inputs, options)
+    Y, C, x = inputs["Y"], inputs["C"], inputs["weights"][:, 1]
+    end_point, history = newton_cg(x -> linearise(x, Y, C), x -> loss(x, Y, C), x, options["iterations"])
+    return histories("newton", end_point, history, inputs)
+end
+
+"Newton-CG on VarPro's reduced problem."
+function varpro(inputs, options)
+    Y, C, theta = inputs["Y"], inputs["C"], inputs["weights"][1:THETA, 1]
+    reduced = Reduced(Y, C, nothing)
+    start = solve_inner!(reduced, theta)
+    end_point, history = newton_cg(t -> reduced_linearise(reduced, t), t -> reduced_value(reduced, t),
+                                   theta, options["outer"])
+    found = histories("varpro", solve_inner!(reduced, end_point), history, inputs)
+    found["varpro/weights"] = unpack(start)[2]
+    return found
+end
+
+function histories(name, x, history, inputs)
+    errors = [misclassified(scores(x, inputs["Y$t"]), inputs["C$t"]) for t in ("", "_test")]
+    return Dict{String, Any}("$name/first" => history[1:min(4, end)], "$name/history" => history,
+                             "$name/error" => eltype(x).(errors))
+end
+
+"On all training points, at the start weights."
+function tasks(inputs, options)
+    Y, C, v, x = inputs["Y"], inputs["C"], inputs["direction"], inputs["weights"][:, 1]
+    _, _, hessian = linearise(x, Y, C)
+    return Dict{String, Function}(
+        "forward" => () -> scores(x, Y),
+        "gradient" => () -> Zygote.withgradient(x -> loss(x, Y, C), x),
+        "gauss-newton matvec" => () -> hessian(v),
+        "softmax regression" => () -> softmax_regression(resnet(x[1:THETA], Y), C, LAMBDA_W),
+    )
+end
+
+STUDIES["classification"] = StudyAnswer(
+    ["derivatives" => derivatives, "remainders" => remainders, "convex" => convex,
+     "coupled" => coupled, "varpro" => varpro], tasks)
+
+end
