@@ -30,7 +30,7 @@ class _Group(TyperGroup):
     """Ends every error of this package, and Ctrl-C, in one message and its exit status."""
 
     def invoke(self, ctx: Any) -> Any:
-        from .runs.runner import RunInterrupted
+        from .runs.events import RunInterrupted
 
         try:
             return super().invoke(ctx)

@@ -58,8 +58,11 @@ def svg(result: StudyResult) -> str | None:
 def _gradient_test(figure: Any, result: StudyResult, values: Values) -> None:
     """Taylor remainders over h, with the published ones where there are any."""
     axes = figure.subplots()
+    # The last part of a name is the training iterate; the talk's test is at the start, 0.
     found = {
-        k: v for k, v in values.items() if k.split("/")[0] == "E1" and v.ndim == 1 and v.size > 2
+        k.removesuffix("/0"): v
+        for k, v in values.items()
+        if k.startswith("E1/") and k.endswith("/0") and v.ndim == 1
     }
     if not found:
         raise KeyError("E1")
@@ -84,9 +87,11 @@ def _training(figure: Any, result: StudyResult, values: Values) -> None:
             axes.semilogy(np.arange(loss.size), loss, lw=1.2, label="/".join(parts[1:]))
     table = published("training_loss")
     columns = [n for n in table.dtype.names or () if n.startswith("loss_")]
+    last = max(v.size for k, v in values.items() if k.startswith("loss/") and v.ndim == 1)
+    step = max(1, last // 30)
     for number, name in enumerate(columns):
         label = "published" if number == 0 else None
-        x, y = table["iteration"][::10], table[name][::10]
+        x, y = table["iteration"][:last:step], table[name][:last:step]
         axes.semilogy(x, y, "x", ms=3, color="black", label=label)
     axes.set(xlabel="iteration", ylabel="loss")
     axes.legend(fontsize=7)
@@ -103,7 +108,11 @@ def _landscape(figure: Any, result: StudyResult, values: Values) -> None:
             surface = surface[..., 0]
         axes = figure.add_subplot(1, len(names), number)
         ticks = np.linspace(0.2, 2.0, surface.shape[0])
-        drawn = axes.contourf(ticks, ticks, np.log10(np.maximum(surface, 1e-16)), 24)
+        height = np.log10(np.maximum(surface, 1e-16))
+        # A single deep corner would take all colours: the outermost hundredths share theirs.
+        low, high = (float(q) for q in np.quantile(height, [0.01, 0.99]))
+        levels = np.linspace(low, max(high, low + 1e-3), 25)
+        drawn = axes.contourf(ticks, ticks, height, levels, extend="both")
         figure.colorbar(drawn, ax=axes, label="log10 Φ")
         axes.set(xlabel="θ2", ylabel="θ1", title=name.partition("/")[2], aspect="equal")
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from ..runs.runner import Event
+from ..runs.events import Event
 
 
 class Progress:

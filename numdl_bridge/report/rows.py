@@ -110,7 +110,7 @@ def cell(d: Difference) -> str:
         return f"not comparable {mark}" if d.reason != "equal to the last bit" else f"= {mark}"
     if d.relative == 0:
         return f"= {mark}"
-    if d.ulps is None or d.ulps >= 10**5:
+    if d.ulps is None or d.ulps >= 10**4:
         return f"{formatting.size(d.relative)} {mark}"
     ulps = f"{formatting.ulps(d.ulps)} ulp{'' if d.ulps == 1 else 's'}"
     return f"{formatting.size(d.relative)}  {ulps} {mark}"

@@ -1,10 +1,11 @@
 """What is kept: the runner, timing, the store, recordings."""
 
 from .budget import Budget
+from .events import Event, RunInterrupted
 from .judging import open_run, rescore
 from .recordings import RecordedEngine, record
 from .results import RunResult, StudyResult
-from .runner import Event, RunInterrupted, run
+from .runner import run
 from .store import RunStore, find_run
 
 __all__ = [

@@ -10,9 +10,9 @@ from typing import Any
 from ..engines.base import Engine
 from ..errors import EngineError
 from ..studies.contract import Study, check_finite
+from .events import Event
 from .plan import SECONDS, Plan
 from .recordings import record
-from .runner import Event
 from .slots import live_julia
 from .timing import measure
 

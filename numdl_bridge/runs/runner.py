@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..errors import BadInputError, EngineError, NumDLError, TamperedError
 from ..studies.contract import Options, Study, check_finite, input_hash
 from ..studies.observation import Observation
 from .budget import Budget
+from .events import Event, RunInterrupted, Watch
 from .files import KEPT
 from .judging import judge
 from .machine import machine, versions
@@ -30,34 +31,6 @@ from .results import RunResult, StudyResult
 from .slots import Slots, choose_engines
 from .store import Failure, RunStore, find_run
 from .timing import measure
-
-
-@dataclass(frozen=True)
-class Event:
-    """What the runner is doing, for a progress display.
-
-    **Arguments:**
-
-    - `kind`: `start` (with `total` studies), `study`, `engine`, `timing`, `note`, `done` (a study).
-    - `number`, `total`: which study of how many.
-    """
-
-    kind: Literal["start", "study", "engine", "timing", "note", "done"]
-    study: str = ""
-    text: str = ""
-    number: int = 0
-    total: int = 0
-
-
-Watch = Callable[[Event], None]
-
-
-class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a run; `folder` holds everything that was computed until then."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        super().__init__(f"interrupted; `numdl run --resume --out {folder}` continues")
 
 
 def run(
@@ -186,7 +159,7 @@ class _Run:
             for number, (study, options) in enumerate(chosen, 1):
                 self.watch(Event("study", study.name, study.title, number, len(chosen)))
                 results[study.name] = self._study(study, options)
-                self.watch(Event("done", study.name, results[study.name].summary, number))
+                self.watch(Event("done", study.name, self._done(results[study.name]), number))
         except KeyboardInterrupt:
             self.store.set_status("interrupted")
             raise RunInterrupted(self.store.path) from None
@@ -196,19 +169,36 @@ class _Run:
         self.store.set_status("complete")
         return RunResult(results, self.store.path, self.store.manifest, self.errors)
 
+    def _done(self, result: StudyResult) -> str:
+        spent = self.store.manifest["studies"][result.name].get("seconds", {})
+        parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in spent.items())
+        return f"({parts})  {result.summary}"
+
     def _study(self, study: Study, options: Options) -> StudyResult:
         inputs = study.inputs(options)
         check_finite(study.name, inputs)
         digest = input_hash(inputs)
         self.store.save_inputs(study.name, plain_options(options), inputs, digest)
         for engine in self.slots.engines:
-            self._observe(engine, study, options, inputs, digest)
+            with self._clock(study, engine.name):
+                self._observe(engine, study, options, inputs, digest)
         if self.plan.timings and not self.store.has_timings(study.name):
-            self._time(study, options, inputs)
+            with self._clock(study, "timing"):
+                self._time(study, options, inputs)
         self.watch(Event("engine", study.name, "comparing"))
         result = judge(self.store, study, options, self.plan.budget)
         self.store.save_comparison(study.name, result.comparison.to_plain())
         return result
+
+    @contextmanager
+    def _clock(self, study: Study, part: str) -> Iterator[None]:
+        """Note in the manifest what a part of the run took; a resumed one adds to it."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = self.store.manifest["studies"][study.name].setdefault("seconds", {})
+            seconds[part] = round(seconds.get(part, 0.0) + time.perf_counter() - start, 3)
 
     def _observe(
         self, engine: Engine, study: Study, options: Options, inputs: Any, digest: str

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInputError
+from .events import Event
 from .plan import Plan
-from .runner import Event, run_all
+from .runner import run_all
 
 if TYPE_CHECKING:
     import pandas as pd

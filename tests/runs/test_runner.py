@@ -14,8 +14,8 @@ from stub_study import STUBS, StubEngine, changed, engines
 
 from numdl_bridge.errors import BadInputError, TamperedError, UnknownNameError
 from numdl_bridge.runs import Budget, RunInterrupted, open_run, record, rescore, run
+from numdl_bridge.runs.events import Event
 from numdl_bridge.runs.recordings import RecordedEngine
-from numdl_bridge.runs.runner import Event
 
 pytestmark = pytest.mark.usefixtures("stubs")
 QUICK = {"size": "quick", "timings": False}
