@@ -104,8 +104,9 @@ def test_the_next_float_is_one_ulp_away(dtype, data):
     x = np.asarray(data.draw(st.floats(allow_nan=False, allow_infinity=False, width=width)), dtype)
     with np.errstate(over="ignore"):
         following = np.nextafter(x, dtype(np.inf))
-    assert metrics.ulps(x, following) == 1
-    assert metrics.ulps(np.nextafter(following, dtype(np.inf)), x) <= 2
+        preceding = np.nextafter(x, dtype(-np.inf))
+    assert metrics.ulps(x, following) == metrics.ulps(preceding, x) == 1
+    assert metrics.ulps(preceding, following) == 2
 
 
 @given(dtype=dtypes, data=st.data())

@@ -67,6 +67,7 @@ def test_a_budget_never_turns_agree_into_anything_else(relative, size, rtol, ext
         (1e-16, 1, (0, 0), (), 0.9e-16, "disagree"),
         (2e-12, 100, (1e-12, 0), (), 1.01e-10, "agree"),
         (math.inf, 1, (1, 1), (1e9,), 1e9, "disagree"),
+        (math.inf, 5e-324, (0, 1), (), None, "disagree"),
         (math.nan, 1, (1, 1), (1e9,), 1e9, "disagree"),
         (2.0, math.inf, (0, 1e300), (), None, "disagree"),
     ],
