@@ -242,7 +242,7 @@ Slips in the published material, where they matter here:
 Entries at rounding level (59 of 252 are below 1e-6) turn 1e-16 into 1e-5 in the first update, and
 near iteration 147 the path passes a kink where 1e-4 grows to 1 within ten iterations. The referee's
 trajectory in 256 bits or more is the one that exact arithmetic would take: each update is enclosed
-to 1e-40 before the next starts from its centre (a pseudo-orbit, not a proof of the whole path; proven
+to 1e-40 before the next starts from its centre (a pseudo-orbit, no proof of the whole path; proven
 from the start are the first losses, `loss/rk4/proven`, because naive balls lose some 50 digits an
 iteration). It ends at 0.5461; the published 0.446 is one of many ends that doubles reach, and
 losses after about 147 are a property of the rounding. At 1e-2/1e-2 the loss is discontinuous in the

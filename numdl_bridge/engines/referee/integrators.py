@@ -105,23 +105,34 @@ class RK4:
 Scheme = type[ForwardEuler] | type[RK4]
 
 
-def trajectory(
-    scheme: Scheme, f: Any, y0: np.ndarray, h: Any, n_steps: int, t0: Any = 0
-) -> list[np.ndarray]:
-    """y_0, ..., y_N; the j-th step starts at t0 + j h."""
+def grid(h: Any, n_steps: int, t0: Any = 0) -> list[tuple[Any, Any]]:
+    """(t_j, h) of equal steps, t_j = t0 + j h."""
+    return [(t0 + j * h, h) for j in range(n_steps)]
+
+
+def grid_of(times: np.ndarray) -> list[tuple[Any, Any]]:
+    """(t_j, t_{j+1} - t_j) of given times, of either number type; in balls without rounding."""
+    return [(times[j], times[j + 1] - times[j]) for j in range(len(times) - 1)]
+
+
+Grid = Sequence[tuple[Any, Any]]
+
+
+def trajectory(scheme: Scheme, f: Any, y0: np.ndarray, steps: Grid) -> list[np.ndarray]:
+    """y_0, ..., y_N over the steps (t_j, h_j)."""
     states = [y0]
-    for j in range(n_steps):
-        states.append(scheme.step(f, t0 + j * h, states[-1], h))
+    for t, h in steps:
+        states.append(scheme.step(f, t, states[-1], h))
     return states
 
 
 def linearised_trajectory(
-    scheme: Scheme, f: RightHandSide, y0: np.ndarray, h: Any, n_steps: int, t0: Any = 0
+    scheme: Scheme, f: RightHandSide, y0: np.ndarray, steps: Grid
 ) -> tuple[list[np.ndarray], list[Pullback]]:
-    """y_0, ..., y_N and the pullback of each of the N steps."""
+    """y_0, ..., y_N over the steps (t_j, h_j), and the pullback of each of the N steps."""
     states, pullbacks = [y0], []
-    for j in range(n_steps):
-        y, pullback = scheme.linearise(f, t0 + j * h, states[-1], h)
+    for t, h in steps:
+        y, pullback = scheme.linearise(f, t, states[-1], h)
         states.append(y)
         pullbacks.append(pullback)
     return states, pullbacks
@@ -153,28 +164,35 @@ def sensitivity(
     y0: np.ndarray,
     dy0: np.ndarray,
     dtheta: np.ndarray,
-    h: Any,
-    n_steps: int,
-    t0: Any = 0,
+    steps: Grid,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """States and their derivatives in the directions dy0 and dtheta: forward sensitivities."""
     states, moved = [y0], [dy0]
-    for j in range(n_steps):
-        y, dy = scheme.pushforward(f, t0 + j * h, states[-1], h, moved[-1], dtheta)
+    for t, h in steps:
+        y, dy = scheme.pushforward(f, t, states[-1], h, moved[-1], dtheta)
         states.append(y)
         moved.append(dy)
     return states, moved
 
 
-def misfit(states: Sequence[np.ndarray], data: np.ndarray) -> Any:
-    """sum_j |y_j - data[:, j]|^2, no 1/2 and no mean (the talk's loss)."""
-    return sum(((y - data[:, j]) ** 2).sum() for j, y in enumerate(states))
+def misfit(states: Sequence[np.ndarray], data: np.ndarray, every: int = 1) -> Any:
+    """sum_i |y_(i every) - data[:, i]|^2, no 1/2 and no mean (the talk's loss)."""
+    return sum(((y - data[:, i]) ** 2).sum() for i, y in enumerate(states[::every]))
 
 
 def misfit_gradient(
-    scheme: Scheme, f: RightHandSide, y0: np.ndarray, h: Any, data: np.ndarray
+    scheme: Scheme,
+    f: RightHandSide,
+    y0: np.ndarray,
+    steps: Grid,
+    data: np.ndarray,
+    every: int = 1,
 ) -> tuple[Any, np.ndarray]:
-    """The misfit to `data` (features x times, one column a step) and its gradient in theta."""
-    states, pullbacks = linearised_trajectory(scheme, f, y0, h, data.shape[1] - 1)
-    _, gradient = adjoint(pullbacks, lambda j: 2 * (states[j] - data[:, j]))
-    return misfit(states, data), gradient
+    """The misfit to `data` (features x times), seen after `every` steps, and its theta gradient."""
+    states, pullbacks = linearised_trajectory(scheme, f, y0, steps)
+
+    def jump(j: int) -> np.ndarray | None:
+        i, between = divmod(j, every)
+        return None if between else 2 * (states[j] - data[:, i])
+
+    return misfit(states, data, every), adjoint(pullbacks, jump)[1]

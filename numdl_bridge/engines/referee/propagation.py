@@ -14,7 +14,7 @@ from ...studies.propagation import (
     PropagationOptions,
     levels,
 )
-from .integrators import RK4, ForwardEuler, Scheme, adjoint, linearised_trajectory, trajectory
+from .integrators import RK4, ForwardEuler, Scheme, adjoint, grid, linearised_trajectory, trajectory
 from .linalg import concatenate, dot, inner, norm
 from .networks import LinearOrTanhField, ResidualField
 from .number import Field, midpoint
@@ -124,7 +124,7 @@ def _gradient(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """States, and the loss's gradient in FLOW_WEIGHTS by the scheme's discrete adjoint."""
     h = field.number(1) / n
-    states, pullbacks = linearised_trajectory(scheme, f, w["Y0"], h, n)
+    states, pullbacks = linearised_trajectory(scheme, f, w["Y0"], grid(h, n))
     end = (states[-1] - w["C"]) / w["C"].shape[1]
     dY0, dtheta = adjoint(pullbacks, lambda j: end if j == n else None)
     return states, concatenate(dtheta, dY0)
@@ -155,7 +155,7 @@ def _refinement(w: Weights, options: PropagationOptions, field: Field) -> dict[s
         gradients.append(g_n)
         adjoints.append(_continuous_adjoint(f, w, states, field))
         h, one = field.number(-1) / n, field.number(1)
-        backward.append(trajectory(ForwardEuler, f, states[-1], h, n, one)[-1])
+        backward.append(trajectory(ForwardEuler, f, states[-1], grid(h, n, one))[-1])
     pairs = {
         "output": (outputs, Y),
         "gradient": (gradients, g),
@@ -203,7 +203,7 @@ def _stability(w: Weights, options: PropagationOptions, field: Field) -> dict[st
                 [_spectral_radius(scheme.step(linear, zero, identity, h)) for h in w["hw"]]
             )
             ends = (
-                trajectory(scheme, tanh, w["Y0"], h, options.n_energy_steps)[-1]
+                trajectory(scheme, tanh, w["Y0"], grid(h, options.n_energy_steps))[-1]
                 for h in w["hw"][:N_ENERGY]
             )
             energy.append([_energy(dot(K, Y)) / start for Y in ends])

@@ -21,7 +21,7 @@ from ...studies.training import (
     TrainingOptions,
     agreed,
 )
-from .integrators import RK4, adjoint, linearised_trajectory, misfit_gradient
+from .integrators import RK4, grid, misfit_gradient
 from .linalg import centres, root, widths
 from .networks import NeuralODE
 from .number import Ball, Double, Field, midpoint
@@ -69,7 +69,8 @@ def update(inputs: Arrays, state: State, field: Field) -> tuple[Any, State]:
         eta, beta1, beta2, epsilon = (
             field.number(ADAM[name]) for name in ("eta", "beta1", "beta2", "epsilon")
         )
-        loss, g = misfit_gradient(RK4, NeuralODE(state.theta), u0, h, data)
+        steps = grid(h, data.shape[1] - 1)
+        loss, g = misfit_gradient(RK4, NeuralODE(state.theta), u0, steps, data)
         m = beta1 * state.m + (1 - beta1) * g
         v = beta2 * state.v + (1 - beta2) * (g * g)
         mhat, vhat = m / (1 - state.power1), v / (1 - state.power2)
@@ -145,20 +146,14 @@ def _compared(inputs: Arrays) -> dict[str, Any]:
     """Gradients at the iterates: as published and by the reference, in doubles (not proven)."""
     plain = Double()
     data, u0 = plain.array(inputs["data"]), plain.array(inputs["u0"])
-    fine = float(inputs["h"][1]) / REFERENCE_SUBSTEPS
+    n = data.shape[1] - 1
+    coarse, aligned = (float(h) for h in inputs["h"])
+    fine = grid(aligned / REFERENCE_SUBSTEPS, n * REFERENCE_SUBSTEPS)
     reference, published = [], []
     for theta in plain.array(inputs["iterates"]):
-        model = NeuralODE(theta)
-        states, pulls = linearised_trajectory(
-            RK4, model, u0, fine, (data.shape[1] - 1) * REFERENCE_SUBSTEPS
-        )
-
-        def jump(j: int, states: list[np.ndarray] = states) -> np.ndarray | None:
-            i, between = divmod(j, REFERENCE_SUBSTEPS)
-            return None if between else 2 * (states[j] - data[:, i])
-
-        reference.append(adjoint(pulls, jump)[1])
-        published.append(misfit_gradient(RK4, model, u0, float(inputs["h"][0]), data)[1])
+        f = NeuralODE(theta)
+        reference.append(misfit_gradient(RK4, f, u0, fine, data, REFERENCE_SUBSTEPS)[1])
+        published.append(misfit_gradient(RK4, f, u0, grid(coarse, n), data)[1])
     exact, g = np.stack(reference), np.stack(published)
     size, exact_size = np.linalg.norm(g, axis=1), np.linalg.norm(exact, axis=1)
     return {
