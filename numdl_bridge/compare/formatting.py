@@ -49,10 +49,10 @@ def digits(value: float | None) -> str:
 
 
 def ulps(value: float | None) -> str:
-    """A distance in ulps; beyond six digits the magnitude is what matters."""
+    """A distance in ulps (a median may be half a one); beyond six digits the magnitude matters."""
     if value is None:
         return NOTHING
-    return str(int(value)) if value < 10**6 else size(float(value))
+    return f"{value:.10g}" if value < 10**6 else size(float(value))
 
 
 def cosine(value: float | None) -> str:

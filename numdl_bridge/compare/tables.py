@@ -34,6 +34,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "budget": form.size,
     "radius": form.size,
     "ulps": form.ulps,
+    "median ulps": form.ulps,
     "digits": form.digits,
     "cosine": form.cosine,
     "minimum": form.seconds,
@@ -224,6 +225,7 @@ def _differences(
             "pair": d.pair,
             "relative": d.relative,
             "ulps": None if d.ulps is None else float(d.ulps),
+            "median ulps": d.ulps_median,
             "digits": d.digits,
             "cosine": d.cosine,
             "tolerance": None if d.verdict == "unavailable" else d.rtol,
@@ -235,8 +237,9 @@ def _differences(
         for d in comparison.differences
         if wanted(d) and not (compared_only and d.verdict == "unavailable")
     ]
-    names = "quantity against mode pair relative ulps digits cosine tolerance budget verdict cause"
-    columns = [name for name in (*names.split(), "reason") if name not in drop]
+    before, after = "quantity against mode pair relative ulps", "digits cosine tolerance budget"
+    names = [*before.split(), "median ulps", *after.split(), "verdict", "cause", "reason"]
+    columns = [name for name in names if name not in drop]
     frame = pd.DataFrame(rows, columns=columns)
     numbers = [c for c in columns if c in _FORMATS]
     return frame.astype(dict.fromkeys(numbers, float))

@@ -29,6 +29,7 @@ from numdl_bridge.studies.contract import Term
         (form.digits, None, "–"),
         (form.ulps, 0, "0"),
         (form.ulps, 3.0, "3"),
+        (form.ulps, 675540.5, "675540.5"),
         (form.ulps, 2**64 - 1, "1.8e19"),
         (form.ulps, None, "–"),
         (form.cosine, 1.0, "1.0000"),

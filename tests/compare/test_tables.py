@@ -101,7 +101,7 @@ def test_printable_and_markdown(compared):
     text = tables.markdown(tables.gradients(comparison))
     lines = text.splitlines()
     assert lines[0].startswith("| quantity | against | mode | pair | relative |")
-    assert "| 1.0e-10 | 675540 | 9.9 |" in lines[2]
+    assert "| 1.0e-10 | 675540 | 675540 | 9.9 |" in lines[2]
     assert "nan" not in text
     assert len({line.count("|") for line in lines}) == 1
     shown = tables.printable(tables.gradients(comparison))
