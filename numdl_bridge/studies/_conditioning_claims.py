@@ -59,13 +59,27 @@ def _hidden(values: Arrays, _: Any) -> Decision:
     )
 
 
-def _beyond(values: Arrays, _: Any) -> Decision:
-    cond, limit = values["small weights/proof"], 2.0**53
-    first = int(np.argmax(cond > limit)) if (cond > limit).any() else None
+def _proven(values: Arrays, _: Any) -> Decision:
+    cond = values["twins/proof"]
+    grows = cond[2:] / cond[1:-1]
     return Decision(
-        bool(first is not None and (np.diff(cond) > 0).all()),
-        f"cond(J) from {cond[0]:.3g} to {cond[-1]:.3g}"
-        + (f", above 1/u from K / {2**first} on" if first is not None else ""),
+        bool((abs(grows / 1e3 - 1) < 0.1).all() and cond[-1] > 2.0**53),
+        f"cond(J) from {cond[0]:.3g} to {cond[-1]:.3g}, times {grows.min():.4g} to "
+        f"{grows.max():.4g} a decade",
+    )
+
+
+def _blind(values: Arrays, _: Any) -> Decision:
+    cond = values["twins/cond"]
+    line = cond[2] * 1e3 ** np.arange(len(cond) - 2.0)
+    wrong = np.abs(cond[2:] / line - 1) > 0.5
+    first = 2 + int(np.argmax(wrong)) if wrong.any() else None
+    return Decision(
+        first is not None,
+        "never"
+        if first is None
+        else f"wrong by more than half from a distance of 1e-{first} on, where it says "
+        f"{cond[first]:.2g}; at 1e-{first - 1} it says {cond[first - 1]:.2g}",
     )
 
 
@@ -120,14 +134,22 @@ def claims(options: Any) -> Sequence[Claim]:
                 _hidden,
             ),
         ]
-    if options.halvings >= 10:
-        found.append(
+    if options.decades >= 5 and options.dtype == "float64":
+        found += [
             Claim(
-                "small weights",
-                "Halving the weights raises cond(J) every time, to beyond 1/u = 9e15.",
+                "known by proof",
+                "As two neurons approach one another cond(J) grows with the inverse cube of their "
+                "distance (+- 10 % a decade from 0.1 on), to beyond 1/u = 9e15.",
                 slide,
-                ("small weights/proof",),
-                _beyond,
-            )
-        )
+                ("twins/proof",),
+                _proven,
+            ),
+            Claim(
+                "unknown to double precision",
+                "Computed in double precision, cond(J) leaves that line by more than half.",
+                slide,
+                ("twins/cond",),
+                _blind,
+            ),
+        ]
     return found

@@ -98,23 +98,17 @@ def quantities(options: Any) -> list[Quantity]:
                 engines=both,
                 compared=double,
             ),
-            Quantity(
-                f"cond/single/{name}",
-                "figure",
-                1.0,
-                "",
-                "quantiles of cond(J) in single precision",
-                engines=both,
-                compared=False,
-            ),
-            Quantity(
-                f"cond/half/{name}",
-                "figure",
-                1.0,
-                "",
-                "quantiles of cond(J) with entries rounded to half precision",
-                engines=both,
-                compared=False,
+            *(
+                Quantity(
+                    f"cond/{precision}/{name}",
+                    "figure",
+                    1.0,
+                    "",
+                    f"quantiles of 1 / (rcond/{precision}/{name})",
+                    engines=both,
+                    compared=False,
+                )
+                for precision in PRECISIONS[1:]
             ),
             Quantity(
                 f"cond/blocks/{name}",
@@ -157,23 +151,24 @@ def quantities(options: Any) -> list[Quantity]:
     return [
         *found,
         Quantity(
-            "small weights/rcond",
+            "twins/rcond",
             "spectrum",
             weyl * u,
             weyl_source,
-            "sigma_min / sigma_1 as the first K of width 8 is halved again and again",
-            atol=weyl * u * (o.halvings + 1) ** 0.5,
+            "sigma_min / sigma_1 as two rows of one K come ten times nearer at each entry",
+            atol=weyl * u * (o.decades + 1) ** 0.5,
         ),
         Quantity(
-            "small weights/cond",
+            "twins/cond",
             "figure",
             1.0,
             "",
-            "its reciprocal, as this engine sees it; beyond 1/u = 9e15 double precision cannot",
+            "its reciprocal in working precision, which cannot see beyond about 1/u",
+            engines=both,
             compared=False,
         ),
         Quantity(
-            "small weights/proof",
+            "twins/proof",
             "figure",
             4 * u,
             "the referee's enclosure, rounded once",

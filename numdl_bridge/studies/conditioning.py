@@ -52,14 +52,14 @@ class ConditioningOptions(Options, frozen=True, kw_only=True, forbid_unknown_fie
     - `samples`: columns of Y.
     - `checked`: the first so many draws of each width, for which singular values are proven and
       gradients and pseudo-inverses computed; at most `draws`.
-    - `halvings`: the weights of one network are halved so many times, until double precision no
-      longer knows cond(J).
+    - `decades`: two rows of one K approach one another by so many factors of ten, until double
+      precision no longer knows cond(J).
     """
 
     draws: Positive = 1000
     samples: Annotated[int, msgspec.Meta(ge=2)] = 100
-    checked: Positive = 8
-    halvings: Annotated[int, msgspec.Meta(ge=1, le=30)] = 10
+    checked: Positive = 5
+    decades: Annotated[int, msgspec.Meta(ge=1, le=8)] = 6
 
 
 def draw(options: ConditioningOptions, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -74,7 +74,8 @@ def draw(options: ConditioningOptions, rng: np.random.Generator) -> dict[str, np
 
     - `vec/K` `(4, 3)`, `vec/W` `(2, 4)`, `vec/Y` `(3, 6)`: the small problem for the order of vec,
       and the direction `vec/dK`, `vec/dW` that products are taken with;
-    - `scales` `(halvings + 1,)`: factors 1, 1/2, 1/4, ... of the first K of width 8.
+    - `twins/K` `(8, 3, decades + 1)`: the first K of width 8, its second row replaced by the first
+      plus 1, 0.1, 0.01, ... times a fixed direction.
     """
     o = options
     found: dict[str, np.ndarray] = {}
@@ -95,6 +96,9 @@ def draw(options: ConditioningOptions, rng: np.random.Generator) -> dict[str, np
     checked = min(o.checked, o.draws)
     for m in WIDTHS:
         found[f"C/m={m}"] = rng.standard_normal((N, o.samples, checked))
+    twins = np.repeat(found["K/m=8"][:, :, :1], o.decades + 1, axis=-1)
+    distances = 10.0 ** -np.arange(o.decades + 1.0)
+    twins[1] = twins[0] + distances * rng.standard_normal((D, 1))
     d, n, m, s = VEC_SHAPE
     return found | {
         "vec/K": rng.standard_normal((m, d)),
@@ -102,7 +106,7 @@ def draw(options: ConditioningOptions, rng: np.random.Generator) -> dict[str, np
         "vec/Y": rng.uniform(-1.0, 1.0, (d, s)),
         "vec/dK": rng.standard_normal((m, d)),
         "vec/dW": rng.standard_normal((n, m)),
-        "scales": 0.5 ** np.arange(o.halvings + 1.0),
+        "twins/K": twins,
     }
 
 

@@ -177,17 +177,17 @@ def _checked(inputs: Values, m: int) -> Values:
     return values
 
 
-def _small_weights(inputs: Values) -> Values:
-    """The first network of width 8, its K halved again and again."""
-    W, K, Y = (inputs[f"{k}/m=8"][..., 0] for k in "WKY")
-    scaled = inputs["scales"][:, None, None] * K
-    batch = (len(scaled), -1, -1)
-    rcond, _ = extremes(jacobian(W.expand(batch), scaled, Y.expand(batch)))
-    return {"small weights/rcond": rcond, "small weights/cond": 1 / rcond}
+def _twins(inputs: Values) -> Values:
+    """The first network of width 8, two of its neurons ever nearer to one another."""
+    W, Y = (inputs[f"{k}/m=8"][..., 0] for k in "WY")
+    (K,) = batch_first(inputs["twins/K"])
+    batch = (len(K), -1, -1)
+    rcond, _ = extremes(jacobian(W.expand(batch), K, Y.expand(batch)))
+    return {"twins/rcond": rcond, "twins/cond": 1 / rcond}
 
 
 def answer(inputs: Values, options: ConditioningOptions) -> Values:
-    values = _vec_order(inputs) | _small_weights(inputs)
+    values = _vec_order(inputs) | _twins(inputs)
     for m in WIDTHS:
         W, K, Y = batch_first(*(inputs[f"{k}/m={m}"] for k in "WKY"))
         values |= _spectra(jacobian(W, K, Y), m) | _checked(inputs, m)
