@@ -114,7 +114,7 @@ STUDY = Study(
     quantities=quantities,
     claims=claims,
     published=figures,
-    sizes={"quick": {"iterates": (0, 1)}, "full": {"levels": 24}},
+    sizes={"quick": {"iterates": (0,)}, "full": {"levels": 24}},
     notes="""\
 **What it shows.** At the initial weights the picture of the slide is right: RK4's discrete gradient
 has slope 2 down to rounding, and so has the continuous adjoint at 1e-7/1e-9, while at 1e-2/1e-2 its
