@@ -1,4 +1,4 @@
-"""Conditions on versions: `{"julia.packages.Zygote": ">=0.7.11"}` against a provenance."""
+"""Conditions on versions: `{"julia/Zygote.jl": ">=0.7.11"}` against a provenance."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def unmet(when: Mapping[str, str], provenances: Mapping[str, Mapping[str, Any]])
 
     **Arguments:**
 
-    - `when`: condition by path; a path is `engine.key.key...` into that engine's provenance.
+    - `when`: condition by path; a path is `engine/key/key...` into that engine's provenance.
     - `provenances`: by engine.
     """
     for path, condition in when.items():
         version: Any = provenances
-        for key in path.split("."):
+        for key in path.split("/"):
             version = version.get(key) if isinstance(version, Mapping) else None
         if not isinstance(version, str):
             return f"{path} is not known (needed: {condition})"

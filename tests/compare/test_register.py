@@ -18,7 +18,7 @@ from numdl_bridge.studies.observation import Observation
 
 PROVENANCE = {
     "torch": {"torch": "2.13.0+cpu"},
-    "julia": {"packages": {"Zygote": "0.7.12", "Tracker": "0.2.38"}},
+    "julia": {"Zygote.jl": "0.7.12", "Tracker.jl": "0.2.38"},
     "referee": {},
 }
 
@@ -60,9 +60,9 @@ TORCH_ZERO = Expected(engine="torch", value=[0.0, -0.0])
         ({"study": "kink?"}, None),
         ({"study": "other"}, ""),
         ({"quantities": ("relu", "max")}, ""),
-        ({"when": {"julia.packages.Zygote": ">=0.7.11"}}, None),
-        ({"when": {"julia.packages.Zygote": "<0.7.11"}}, ""),
-        ({"when": {"julia.packages.Enzyme": ">=0"}}, ""),
+        ({"when": {"julia/Zygote.jl": ">=0.7.11"}}, None),
+        ({"when": {"julia/Zygote.jl": "<0.7.11"}}, ""),
+        ({"when": {"julia/Enzyme.jl": ">=0"}}, ""),
         ({"share": 0.5}, "accounts for a relative difference of 0.5, not 1"),
         ({"share": None, "expected": (JULIA_ONE,)}, "no expected value for 'abs' of torch"),
         ({"share": None, "expected": (JULIA_ONE, TORCH_ZERO)}, None),
@@ -87,10 +87,10 @@ TORCH_ZERO = Expected(engine="torch", value=[0.0, -0.0])
         (
             {
                 "expected": (
-                    Expected(engine="julia", value=[1, 1], when={"julia.packages.Zygote": "<0.7"}),
+                    Expected(engine="julia", value=[1, 1], when={"julia/Zygote.jl": "<0.7"}),
                 )
             },
-            "expects nothing for julia.packages.Zygote is 0.7.12",
+            "expects nothing for julia/Zygote.jl is 0.7.12",
         ),
         (
             {"share": None, "expected": (Expected(engine="referee", value=[1, 1]),)},
@@ -173,7 +173,7 @@ engines = ["torch", "julia"]
 cause = "a rule"
 source = "a file"
 [known.when]
-"julia.packages.Zygote" = ">=0.7,<0.8"
+"julia/Zygote.jl" = ">=0.7,<0.8"
 [[known.expected]]
 engine = "torch"
 value = [inf, -inf, nan, -0.0]
@@ -184,7 +184,7 @@ def test_reads_special_values(tmp_path):
     path = tmp_path / "register.toml"
     path.write_text(TEXT)
     (known,) = read_register(path).known
-    assert known.when == {"julia.packages.Zygote": ">=0.7,<0.8"}
+    assert known.when == {"julia/Zygote.jl": ">=0.7,<0.8"}
     (expected,) = known.expected
     assert expected.met_by(np.array([np.inf, -np.inf, np.nan, -0.0]))
     assert not expected.met_by(np.array([np.inf, -np.inf, np.nan, 0.0]))
@@ -197,7 +197,7 @@ def test_reads_special_values(tmp_path):
         ('source = "a file"', "", "source"),
         ('source = "a file"', 'source = " "', "no source"),
         ('cause = "a rule"', 'cause = ""', "no cause"),
-        ('"julia.packages.Zygote" = ">=0.7,<0.8"', '"julia.packages.Zygote" = "new"', "condition"),
+        ('"julia/Zygote.jl" = ">=0.7,<0.8"', '"julia/Zygote.jl" = "new"', "condition"),
         ("[[known.expected]]", "[[known.expectd]]", "expectd"),
         ('["torch", "julia"]', '["torch"]', "engines"),
         ('cause = "a rule"', 'cause = "a rule"\nshare = -1.0', "share -1.0"),

@@ -37,19 +37,19 @@ def test_a_version_without_numbers_is_refused():
         release("unknown")
 
 
-PROVENANCE = {"julia": {"version": "1.10.2", "packages": {"Zygote": "0.7.12"}}}
+PROVENANCE = {"julia": {"julia": "1.10.2", "Zygote.jl": "0.7.12", "blas": {"threads": 1}}}
 
 
 @pytest.mark.parametrize(
     ("when", "said"),
     [
         ({}, None),
-        ({"julia.packages.Zygote": ">=0.7.11"}, None),
-        ({"julia.packages.Zygote": "<0.7.11"}, "julia.packages.Zygote is 0.7.12"),
-        ({"julia.version": "==1.10.2", "julia.packages.Zygote": "<0.7"}, "Zygote is 0.7.12"),
-        ({"julia.packages.Tracker": ">=0"}, "Tracker is not known"),
-        ({"torch.torch": ">=2"}, "torch.torch is not known"),
-        ({"julia.packages": ">=2"}, "julia.packages is not known"),
+        ({"julia/Zygote.jl": ">=0.7.11"}, None),
+        ({"julia/Zygote.jl": "<0.7.11"}, "julia/Zygote.jl is 0.7.12"),
+        ({"julia/julia": "==1.10.2", "julia/Zygote.jl": "<0.7"}, "Zygote.jl is 0.7.12"),
+        ({"julia/Tracker.jl": ">=0"}, "Tracker.jl is not known"),
+        ({"torch/torch": ">=2"}, "torch/torch is not known"),
+        ({"julia/blas": ">=2"}, "julia/blas is not known"),
     ],
 )
 def test_unmet(when, said):
