@@ -34,6 +34,7 @@ include("own_models.jl")
 # The studies, in the order of the talk.
 include("subgradient.jl")
 include("propagation.jl")
+include("reversibility.jl")
 include("oscillator.jl")
 include("gradient_test.jl")
 include("training.jl")

@@ -30,6 +30,20 @@ Base.@kwdef struct Gradient
 end
 
 """
+`n` steps of size `h` of one of OrdinaryDiffEq's methods; `problem(T)` is an ODEProblem over a time of
+length T, which is a step longer than what is used. Stepped and not solved to an end, because the end
+n h is rounded and the last step would be cut to fit it.
+"""
+function library_steps(problem, algorithm, h, n)
+    integrator = init(problem(h * (n + 1)), algorithm; dt = h, adaptive = false,
+                      save_everystep = false)
+    for _ in 1:n
+        step!(integrator)
+    end
+    return copy(integrator.u)
+end
+
+"""
 The step size controller of August 2019, with which the talk's figures were made: PI with today's
 exponents, but a growth of at most 10 from the first step on (today 10000 on the first).
 """

@@ -32,14 +32,20 @@ Y_{j+1} = P_j Y_j + h sigma(K_j Y_j + b_j) as a Flux chain, P_j = I where the wi
 `theta` = [vec(K_0); ...; vec(b)].
 """
 function chain(theta, shapes, h, sigma)
-    return Chain(map(enumerate(shapes)) do (j, (rows, columns))
-        before = sum(a * b for (a, b) in shapes[1:(j - 1)]; init = 0)
-        biases = sum(a * b for (a, b) in shapes) + sum(first, shapes[1:(j - 1)]; init = 0)
-        K = reshape(theta[(before + 1):(before + rows * columns)], rows, columns)
-        layer = Dense(K, theta[(biases + 1):(biases + rows)], sigma)
+    return Chain(map(places(shapes)) do (rows, columns, weights, biases)
+        layer = Dense(reshape(theta[weights], rows, columns), theta[biases], sigma)
         rows == columns ? Flux.SkipConnection(layer, (F, Y) -> Y + h * F) : Chain(layer, F -> h * F)
     end)
 end
+
+"Where the weights and biases of each layer stand in theta."
+function places(shapes)
+    ends = cumsum(a * b for (a, b) in shapes)
+    bias_ends = ends[end] .+ cumsum(first.(shapes))
+    return [(a, b, (ends[j] - a * b + 1):ends[j], (bias_ends[j] - a + 1):bias_ends[j])
+            for (j, (a, b)) in enumerate(shapes)]
+end
+Zygote.ChainRulesCore.@non_differentiable places(::Any)
 
 "The 8-wide, 16-layer network of the study: 8 x samples."
 resnet(theta, Y) = chain(theta, RESNET, eltype(Y)(STEP), sin)(Y)

@@ -5,14 +5,14 @@
 module Oscillator
 
 using LinearAlgebra
-using DifferentialEquations: DynamicalODEProblem, ODEProblem, init, step!
+using DifferentialEquations: DynamicalODEProblem, ODEProblem
 using ForwardDiff: ForwardDiff
 using OrdinaryDiffEqLowOrderRK: Euler, RK4
 using OrdinaryDiffEqSymplecticRK: SymplecticEuler, VelocityVerlet
 using Zygote: Zygote
 
-using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, forward_euler, rk2, rk4, scalar,
-                     symplectic_euler, verlet
+using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, forward_euler, library_steps, rk2,
+                     rk4, scalar, symplectic_euler, verlet
 
 const STAGES = Dict("forward_euler" => 1, "rk2" => 2, "rk4" => 4, "symplectic_euler" => 1,
                     "verlet" => 1)
@@ -160,19 +160,6 @@ function oscillator_library(inputs, options)
         found["solution/$method/ordinarydiffeq"] = y isa Matrix ? y : vcat(y.x[2], y.x[1])
     end
     return found
-end
-
-"""
-`n` steps of size `h` of one of OrdinaryDiffEq's methods. Stepped and not solved to an end, because
-the end n h is rounded and the last step would be cut to fit it.
-"""
-function library_steps(problem, algorithm, h, n)
-    integrator = init(problem(as_state(h * (n + 1), [h])), algorithm; dt = h, adaptive = false,
-                      save_everystep = false)
-    for _ in 1:n
-        step!(integrator)
-    end
-    return copy(integrator.u)
 end
 
 function oscillator_tasks(inputs, options)

@@ -63,12 +63,12 @@ end
 "The derivative at every point, in the shape of `studies.subgradient.shape`."
 function ask(package, form, f, x)
     form === :vector &&
-        return reduce(hcat, (only(opinion(package, f, x[:, i])) for i in axes(x, 2)))
+        return stack([only(opinion(package, f, x[:, i])) for i in axes(x, 2)])
     arguments = form === :binary ? (x[1, :], x[2, :]) : (x,)
     # By itself: a function of numbers, one call for each point.
     alone = [opinion(package, f, (a[i] for a in arguments)...) for i in axes(x, ndims(x))]
     together = opinion(package, (xs...) -> sum(f.(xs...)), arguments...)
-    rows = (reduce(hcat, collect.(alone)), permutedims(reduce(hcat, collect.(together))))
+    rows = (stack(collect.(alone)), permutedims(stack(collect(together))))
     found = permutedims(cat(rows...; dims = 3), (3, 1, 2))
     return form === :binary ? found : found[:, 1, :]
 end
