@@ -49,8 +49,8 @@ class ReversibilityOptions(Options, frozen=True, kw_only=True):
     seeds: Positive = 20
     amplitudes: tuple[float, ...] = (0.5, 1.0, 2.0)
     horizons: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-    refined: tuple[float, ...] = (1.0, 4.0, 16.0)
-    sample: Positive = 40
+    refined: tuple[float, ...] = (1.0, 4.0)
+    sample: Positive = 100
     reference_amplitude: float = 1.0
     reference_horizon: float = 4.0
     trained: bool = True
@@ -87,7 +87,7 @@ def draw(options: ReversibilityOptions, rng: np.random.Generator) -> dict[str, n
     - `k`, `beta`, `x0` `(2,)`: the one-channel Hamiltonian system H = [logcosh(k Z + beta) +
       logcosh(k Y + beta)]/k and its start (Y, Z).
     - `z` `(12,)`: step size times eigenvalue of the linear test equation.
-    - `rates` `(4,)`, `rotation` `(2, 2)` = Q: decay rates r of y' = Q diag(-r, 0) Q^T y, y(0) =
+    - `rates` `(4,)`, `rotation` `(2, 2)` = Q: decay rates r of y' = Q diag(-r, -1) Q^T y, y(0) =
       (1, 1), T = 1.
     - with `trained`: `trained/K_rk4` `(4, 4, 17, 4)` and so on, `trained/W_rk4` `(1, 4, 4)`,
       `trained/mu_rk4` `(4,)`, and the same of `verlet`; `trained/Y0` and `trained/C`: the points
@@ -163,10 +163,17 @@ def _check(options: ReversibilityOptions) -> None:
             "refine at horizons that are run",
         )
     if not 0 < options.reference_horizon < np.inf or not 0 < options.reference_amplitude < np.inf:
-        raise BadInputError("reference case without a positive amplitude and horizon", "both")
+        raise BadInputError(
+            f"reference_amplitude = {options.reference_amplitude}, "
+            f"reference_horizon = {options.reference_horizon}",
+            "positive finite numbers",
+            "for example --set reference_horizon=4",
+        )
     if options.sample > options.points:
         raise BadInputError(
-            f"sample = {options.sample} of {options.points} points", "at most all of them"
+            f"sample = {options.sample} of {options.points} points",
+            "at most all of them",
+            "lower sample or raise points",
         )
 
 
