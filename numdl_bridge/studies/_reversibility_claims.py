@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._reversibility_quantities import PRECISIONS, RK4_STEPS
+from ._reversibility_side_claims import eps, side_claims
 from .contract import Arrays, Claim, Decision
 
 _SLIDE = 'Case 1, "Reversibility: Continuous vs. Discrete"'
@@ -21,9 +22,7 @@ def claims(options: Any) -> Sequence[Claim]:
         out += [_far_apart(), _whatever_precision(), _padding()]
     if min(options.amplitudes) <= 1:
         out.append(_order())
-    out += [_flow(), _linear_factor(), _linear_order(), _roundoff()]
-    out += [_slide_step(), _canonical_step(), _drift("two_line", 1), _drift("stormer_verlet", 2)]
-    out.append(_recomputed())
+    out += [_flow(), *side_claims(), _recomputed()]
     if options.trained:
         out.append(_trained())
     return out
@@ -32,10 +31,6 @@ def claims(options: Any) -> Sequence[Claim]:
 def _cell(values: Arrays, name: str, options: Any) -> float:
     """Amplitude 1, T = 4."""
     return float(values[name][options.amplitudes.index(1.0), options.horizons.index(4.0)])
-
-
-def _eps(options: Any) -> float:
-    return float(np.finfo(options.dtype).eps)
 
 
 def _verlet(precision: str) -> Claim:
@@ -149,119 +144,6 @@ def _flow() -> Claim:
     )
 
 
-def _linear_factor() -> Claim:
-    needs = ("linear/factor/real", "linear/factor/imaginary")
-
-    def check(values: Arrays, options: Any) -> Decision:
-        z = np.array([-2.0, -1.5, -1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0])
-        real = 1 + z**6 / 72 + z**8 / 576
-        imaginary = 1 - z**6 / 72 + z**8 / 576
-        worst = max(
-            np.abs(values[needs[0]] - real).max(), np.abs(values[needs[1]] - imaginary).max()
-        )
-        bound = 100 * _eps(options)
-        return Decision(bool(worst <= bound), f"within {worst:.1e} (bound {bound:.1e})")
-
-    return Claim(
-        "defect of a linear round trip",
-        "one step of RK4 forward and one back multiply by 1 + z^6/72 + z^8/576",
-        "product of the stability polynomials of z and -z",
-        needs,
-        check,
-    )
-
-
-def _linear_order() -> Claim:
-    def check(values: Arrays, options: Any) -> Decision:
-        error = values["linear/roundtrip"]
-        orders = np.log2(error[:-1] / error[1:])
-        exact = 1.389e-6  # N z^6/72 with N = 100, z = 1/10
-        near = bool(abs(error[2] / exact - 1) < 0.01 + 1e4 * _eps(options) / exact)
-        slack = 0.1 if options.dtype == "float64" else np.inf  # float32 cannot see errors of 1e-7
-        holds = near and bool(np.all(np.abs(orders - 5) < slack))
-        return Decision(holds, f"{error[2]:.3e} with 100 steps; orders {np.round(orders, 2)}")
-
-    return Claim(
-        "linear round trips converge with order 5",
-        "for lambda = 10, T = 1 the error with N steps is N z^6/72: 1.39e-6 with 100",
-        "product of the stability polynomials of z and -z",
-        ("linear/roundtrip",),
-        check,
-    )
-
-
-def _roundoff() -> Claim:
-    def check(values: Arrays, options: Any) -> Decision:
-        predicted = _eps(options) * np.exp(np.array([10.0, 20.0, 30.0, 50.0]))
-        decades = np.log10(values["linear/roundoff"][1:] / predicted[1:])
-        holds = bool(np.all(np.abs(decades) < 3))
-        return Decision(
-            holds,
-            f"{values['linear/roundoff'][-1]:.1e} at rate 50 (eps e^50 = {predicted[-1]:.1e})",
-        )
-
-    return Claim(
-        "rounding grows on the way back",
-        "integrating back, a mode that decayed at rate r has its rounding errors amplified by "
-        "exp(r T), within three decades",
-        "backward integration of a decaying mode is unstable",
-        ("linear/roundoff",),
-        check,
-    )
-
-
-def _slide_step() -> Claim:
-    needs = ("structure/volume_defect", "structure/symplectic_defect")
-
-    def check(values: Arrays, options: Any) -> Decision:
-        volume, form = (float(values[name][0]) for name in needs)
-        holds = volume < 1e3 * _eps(options) and form > 0.01
-        return Decision(holds, f"|det - 1| = {volume:.1e}, symplectic defect {form:.2f}")
-
-    return Claim(
-        "the slide's system is not canonically Hamiltonian",
-        "with K not symmetric its step preserves volume, not the symplectic form (defect > 0.01)",
-        "correction of the slide",
-        needs,
-        check,
-    )
-
-
-def _canonical_step() -> Claim:
-    needs = ("structure/volume_defect", "structure/symplectic_defect")
-
-    def check(values: Arrays, options: Any) -> Decision:
-        volume, form = (float(values[name][1]) for name in needs)
-        holds = max(volume, form) < 1e3 * _eps(options)
-        return Decision(holds, f"|det - 1| = {volume:.1e}, symplectic defect {form:.1e}")
-
-    return Claim(
-        "with K^T outside it is",
-        "with K^T tanh(K . + b) in both lines the step preserves volume and the symplectic form",
-        "gradients of log cosh",
-        needs,
-        check,
-    )
-
-
-def _drift(method: str, order: int) -> Claim:
-    name = f"hamiltonian/drift/{method}"
-
-    def check(values: Arrays, options: Any) -> Decision:
-        drift = values[name]
-        orders = np.log2(drift[:-1] / drift[1:])
-        holds = bool(np.all(np.abs(orders - order) < 0.25))
-        return Decision(holds, f"drift {drift[-1]:.1e}, orders {np.round(orders, 2)}")
-
-    return Claim(
-        f"energy of {method}",
-        f"the one-channel Hamiltonian's drift over T = 64 falls with order {order} (within 0.25)",
-        "the two lines called Verlet are symplectic Euler",
-        (name,),
-        check,
-    )
-
-
 def _recomputed() -> Claim:
     needs = (
         "gradient/verlet/K",
@@ -274,7 +156,7 @@ def _recomputed() -> Claim:
         exact, recovered, right, wrong = (values[name] for name in needs)
         verlet = np.linalg.norm(recovered - exact) / np.linalg.norm(exact)
         rk4 = np.linalg.norm(wrong - right) / np.linalg.norm(right)
-        bound = 1e4 * _eps(options)
+        bound = 1e4 * eps(options)
         return Decision(
             bool(verlet <= bound and rk4 > 1e-4),
             f"relative error Verlet {verlet:.1e}, RK4 {rk4:.1e}",
