@@ -20,8 +20,8 @@ loss of the states there. Its gradient with respect to theta (and to the initial
   | `"interpolation"` | read from the dense output of the forward solve |
   | `"checkpoints"` | solved forward again between stored states, then read from dense output |
 
-All of them return a `Gradient`. The steps are compiled once for each `f` (`compiled.py`) and kept
-as long as `f` lives: build the `Fit` once and call its gradient often.
+All of them return a `Gradient`. The steps are compiled once for each `f` (`compiled.py`): define
+`f` once and take gradients often.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def discrete_gradient(fit: Fit, theta: Tensor, step: Step = rk4, substeps: int =
         return dy, g + dp
 
     g, adjoint = torch.zeros_like(theta), jumps[-1]
-    back = kernel(fit.f, ("pull", step), pull, (0.0, 1e-3, fit.y0, theta, adjoint, g), fit.backend)
+    back = kernel(
+        fit.f, ("pull", step), pull, (fit.between, 1e-3, fit.y0, theta, adjoint, g), fit.backend
+    )
     with torch.no_grad():
         for n in reversed(range(len(starts))):
             t, h, y = starts[n]

@@ -52,7 +52,7 @@ class Backward:
         rhs, s = self._right_hand_side(), self.tableau.stages
         sizes = (self.n, self.m) if known is not None else (self.n, self.m, self.n)
         parts = sizes if self.rules.norm == "largest part" else ()
-        arguments = [0.0, 1e-3, z, z, 1.0, 1.0, self.theta]
+        arguments = [self.fit.between, 1e-3, z, z, 1.0, 1.0, self.theta]
         if known is not None:
             arguments.append(self.fit.y0.expand(s, *self.fit.y0.shape).contiguous())
         attempt = kernel(
@@ -62,7 +62,7 @@ class Backward:
             tuple(arguments),
             self.fit.backend,
         )
-        inputs = (0.0, z, self.theta, *(() if known is None else (self.fit.y0,)))
+        inputs = (self.fit.between, z, self.theta, *(() if known is None else (self.fit.y0,)))
         f = kernel(self.fit.f, ("adjoint f", known is None), rhs, inputs, self.fit.backend)
         return adaptive(
             f, z, times, self.theta, rtol=self.rtol, atol=self.atol, tableau=self.tableau,

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import time
 import warnings
-import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -38,6 +38,13 @@ from .native import KEPT, UnsupportedError
 from .native_library import compile_graph
 
 Backend = Literal["auto", "native", "script", "eager"]
+
+
+FURTHER = (
+    *("gelu", "elu", "leaky_relu", "hardtanh", "log_sigmoid_forward", "logit", "_softmax"),
+    *("_log_softmax", "hypot"),
+)
+"""Operations that PyTorch counts among the basic ones, but that have a decomposition."""
 
 
 class Kernel:
@@ -91,7 +98,8 @@ def _signature(value: Any) -> Any:
     return float if isinstance(value, int | float) else None
 
 
-_KERNELS: weakref.WeakKeyDictionary[Any, dict[Any, Kernel]] = weakref.WeakKeyDictionary()
+_KERNELS: OrderedDict[Any, Kernel] = OrderedDict()
+KEPT_KERNELS = 128
 
 
 def kernel(
@@ -105,18 +113,21 @@ def kernel(
 
     **Arguments:**
 
-    - `f`: what the function is made of; the kernel is kept as long as `f` lives.
-    - `name`: tells the functions made of one `f` apart (hashable).
+    - `f`: what the function is made of; `name` tells the functions made of one `f` apart. Both
+      hashable: a function that is defined anew for each call is compiled anew for each call.
     - `examples`: tensors, numbers (passed as float64) and None (left out of the trace).
+
+    The `KEPT_KERNELS` used last are kept.
     """
-    key = (name, backend, tuple(str(_signature(e)) for e in examples))
-    try:
-        known = _KERNELS.setdefault(f, {})
-    except TypeError:  # a callable that cannot be weakly referenced
-        known = {}
-    if key not in known:
-        known[key] = build(function, examples, backend)
-    return known[key]
+    key = (f, name, backend, tuple(_signature(e) for e in examples))
+    found = _KERNELS.get(key)
+    if found is None:
+        found = _KERNELS[key] = build(function, examples, backend)
+        while len(_KERNELS) > KEPT_KERNELS:
+            _KERNELS.popitem(last=False)
+    else:
+        _KERNELS.move_to_end(key)
+    return found
 
 
 def build(
@@ -184,11 +195,12 @@ def _first_line(error: BaseException) -> str:
 
 def _trace(function: Callable[..., Any], examples: tuple[Any, ...]) -> fx.GraphModule:
     """The graph of `function` of the examples that are not None, numbers as float64 tensors."""
-    from torch._decomp import core_aten_decompositions
+    from torch._decomp import core_aten_decompositions, get_decompositions
 
+    further = get_decompositions([getattr(torch.ops.aten, n) for n in FURTHER])
     table = {
         op: rule
-        for op, rule in core_aten_decompositions().items()
+        for op, rule in {**core_aten_decompositions(), **further}.items()
         if getattr(op, "overloadpacket", op).__name__ not in KEPT
     }
     inputs = _tensors(examples)
@@ -216,14 +228,15 @@ def _tensors(args: tuple[Any, ...]) -> list[Tensor]:
 def _check(got: Any, expected: Any) -> None:
     """Equal up to rounding, relative to the largest number among all results."""
     got, expected = (v if isinstance(v, tuple | list) else (v,) for v in (got, expected))
-    finite = [float(e[e.isfinite()].abs().max()) for e in expected if e.isfinite().any()]
+    numbers = [e[e.isfinite()] for e in expected if e.is_floating_point()]
+    largest = max((float(n.abs().max()) for n in numbers if n.numel()), default=0.0)
     for g, e in zip(got, expected, strict=True):
         if g.shape != e.shape or g.dtype != e.dtype:
             raise UnsupportedError(
                 f"compiled {tuple(g.shape)} {g.dtype} for {tuple(e.shape)} {e.dtype}"
             )
         unit = torch.finfo(e.dtype).eps if e.is_floating_point() else 0.0
-        atol = 1e3 * unit * max(finite, default=0.0)
+        atol = 1e3 * unit * largest
         if not torch.allclose(g, e, rtol=1e3 * unit, atol=atol, equal_nan=True):
             raise UnsupportedError("compiled result differs from the function's own")
 

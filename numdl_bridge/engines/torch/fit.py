@@ -26,7 +26,7 @@ class Fit:
     **Arguments:**
 
     - `f`: `f(t, y, theta) -> dy/dt`, of the shape of y; `t` may arrive as a float or as a
-      0-dimensional tensor.
+      0-dimensional float64 tensor (mind that `torch.as_tensor` makes a float32 of a float).
     - `y0`: initial state, any shape. `times`: observation times, the first is that of `y0`.
     - `loss`: scalar function of the states at `times`, shape `(len(times), *y0.shape)`.
     - `backend`: how the steps are compiled, see `compiled.py`.
@@ -37,6 +37,11 @@ class Fit:
     times: Sequence[float]
     loss: Callable[[Tensor], Tensor]
     backend: Backend = "auto"
+
+    @property
+    def between(self) -> float:
+        """A time inside the interval, to try things at: no symmetry makes it special."""
+        return self.times[0] + 0.37 * (self.times[-1] - self.times[0])
 
     def weigh(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """The loss and its derivative with respect to the states, the jumps of the adjoint."""
@@ -84,7 +89,7 @@ def march(
         fit.f,
         ("step", step),
         lambda t, h, y, p: step(lambda s, v: fit.f(s, v, p), t, y, h),
-        (0.0, 1e-3, fit.y0, theta),
+        (fit.between, 1e-3, fit.y0, theta),
         fit.backend,
     )
     y, states, starts = fit.y0, [fit.y0], []
@@ -113,10 +118,10 @@ def solve(
         fit.f,
         ("attempt", tableau),
         make_attempt(fit.f, tableau),
-        (0.0, 1e-3, y0, y0, 1.0, 1.0, theta),
+        (fit.between, 1e-3, y0, y0, 1.0, 1.0, theta),
         fit.backend,
     )
-    f = kernel(fit.f, ("f",), fit.f, (0.0, y0, theta), fit.backend)
+    f = kernel(fit.f, ("f",), fit.f, (fit.between, y0, theta), fit.backend)
     with torch.no_grad():
         return adaptive(
             f, y0, fit.times, theta, rtol=rtol, atol=atol, tableau=tableau,

@@ -98,7 +98,8 @@ _EXPRESSIONS = {
 }
 _COMPARISONS = {"gt", "lt", "ge", "le", "eq", "ne"}
 _CONSTANTS = {"zeros_like": 0.0, "ones_like": 1.0, "zeros": 0.0, "ones": 1.0, "new_zeros": 0.0}
-_CONSTANTS |= {"new_ones": 1.0}
+_CONSTANTS |= {"new_ones": 1.0, "empty": 0.0, "empty_like": 0.0, "new_empty": 0.0}
+_CONSTANTS |= {"empty_permuted": 0.0, "empty_strided": 0.0}
 _SAME = {"alias", "detach", "lift_fresh_copy", "lift_fresh", "clone", "contiguous"}
 _RESHAPES = {"view", "_unsafe_view", "reshape", "_reshape_alias"}
 KEPT = ("mv", "mm", "dot", "addmm", "addmv", "bmm", "tanh_backward", "sigmoid_backward")
@@ -284,6 +285,15 @@ def element_of(node: fx.Node, args: list[Any], kwargs: dict[str, Any], g: Genera
             raise UnsupportedError(f"{name} with a tensor")
         ctype = _ctype(out.dtype)
         return Value(ctype, tuple(out.shape), lambda i: f"(({ctype}){_literal(constant)})")
+    if name == "arange":
+        out = node.meta["val"]
+        start, step = (args[0] if len(args) > 1 else 0), (args[2] if len(args) > 2 else 1)
+        ctype = _ctype(out.dtype)
+        return Value(ctype, tuple(out.shape), lambda i: f"(({ctype})({start}+({i[0]})*{step}))")
+    if name == "copy":
+        out = node.meta["val"]
+        copied = _broadcast(args[1], out.dim(), _ctype(out.dtype))
+        return Value(_ctype(out.dtype), tuple(out.shape), copied)
     if name == "getitem":
         return args[0][args[1]]
     arranged = arrange(name, node, args, kwargs, g)

@@ -74,7 +74,6 @@ def compile_graph(graph: fx.GraphModule, examples: tuple[Any, ...]) -> Callable[
         *[ctypes.c_void_p] * (len(constants) + len(outputs)),
     ]
     frozen = [c.detach().clone(memory_format=torch.contiguous_format) for c in constants]
-    fixed = [c.data_ptr() for c in frozen]
 
     def run(args: tuple[Any, ...]) -> Any:
         keep, plain = [], []
@@ -86,7 +85,7 @@ def compile_graph(graph: fx.GraphModule, examples: tuple[Any, ...]) -> Callable[
             elif is_tensor is not None:
                 plain.append(value)
         results = [torch.empty(shape, dtype=dtype) for shape, dtype in outputs]
-        entry(*plain, *fixed, *[r.data_ptr() for r in results])
+        entry(*plain, *[c.data_ptr() for c in frozen], *[r.data_ptr() for r in results])
         return results[0] if single else tuple(results)
 
     return run
