@@ -304,10 +304,12 @@ function linear(inputs, options)
     imaginary = there_and_back((t, y) -> hcat(-z .* y[:, 2], z .* y[:, 1]), plane, 1.0, 1)
     errors = [abs(only(there_and_back((t, y) -> 10 * y, z[1:1] ./ z[1:1], 1.0 / n, n)) - 1)
               for n in LINEAR_STEPS]
-    Q, start = inputs["rotation"], one.(inputs["rotation"][:, 1])
+    # Many starts, because a single one may lose all its digits, or by luck none.
+    Q, start = inputs["rotation"], inputs["Y0"][:, 1:options["sample"]]
     roundoff = map(inputs["rates"]) do rate
         A = Q * Diagonal([-rate, -one(rate)]) * Q'
-        norm(there_and_back((t, y) -> A * y, start, 1.0 / ROUNDOFF_STEPS, ROUNDOFF_STEPS) - start) / sqrt(2)
+        back = there_and_back((t, y) -> A * y, start, 1.0 / ROUNDOFF_STEPS, ROUNDOFF_STEPS)
+        norm(back - start) / norm(start)
     end
     return Dict{String, Any}("linear/factor/real" => real_axis, "linear/factor/imaginary" => imaginary[:, 1],
                              "linear/roundtrip" => errors, "linear/roundoff" => eltype(z).(roundoff))

@@ -87,8 +87,8 @@ def draw(options: ReversibilityOptions, rng: np.random.Generator) -> dict[str, n
     - `k`, `beta`, `x0` `(2,)`: the one-channel Hamiltonian system H = [logcosh(k Z + beta) +
       logcosh(k Y + beta)]/k and its start (Y, Z).
     - `z` `(12,)`: step size times eigenvalue of the linear test equation.
-    - `rates` `(4,)`, `rotation` `(2, 2)` = Q: decay rates r of y' = Q diag(-r, -1) Q^T y, y(0) =
-      (1, 1), T = 1.
+    - `rates` `(4,)`, `rotation` `(2, 2)` = Q: decay rates r of y' = Q diag(-r, -1) Q^T y, T = 1,
+      from the sample's points.
     - with `trained`: `trained/K_rk4` `(4, 4, 17, 4)` and so on, `trained/W_rk4` `(1, 4, 4)`,
       `trained/mu_rk4` `(4,)`, and the same of `verlet`; `trained/Y0` and `trained/C`: the points
       that they were trained on.

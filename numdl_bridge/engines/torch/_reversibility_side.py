@@ -14,7 +14,7 @@ from ...studies._reversibility_quantities import (
 from . import integrators as ti
 
 
-def linear(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+def linear(inputs: dict[str, Tensor], sample: int) -> dict[str, Tensor]:
     """RK4 forward and back on y' = lambda y."""
     z = inputs["z"]
     one = torch.ones_like(z)
@@ -34,13 +34,14 @@ def linear(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     Q, rates = inputs["rotation"], inputs["rates"]
     decay = torch.stack([-rates, -torch.ones_like(rates)], dim=-1)
     A = Q @ torch.diag_embed(decay) @ Q.T
-    start = torch.ones(len(rates), 2, 1, dtype=z.dtype, device=z.device)
+    # Many starts, because a single one may lose all its digits, or by luck none.
+    start = inputs["Y0"][:, :sample].expand(len(rates), 2, sample)
     back = there_and_back(lambda t, y: A @ y, start, 1.0 / ROUNDOFF_STEPS, ROUNDOFF_STEPS)
     return {
         "linear/factor/real": real,
         "linear/factor/imaginary": imaginary[0],
         "linear/roundtrip": torch.stack(errors),
-        "linear/roundoff": (back - start)[..., 0].square().sum(-1).sqrt() / 2**0.5,
+        "linear/roundoff": (back - start).square().sum((-1, -2)).sqrt() / start[0].norm(),
     }
 
 

@@ -33,7 +33,7 @@ TRAINED_HORIZON = 4.0
 
 def answer(inputs: dict[str, Tensor], options: Any) -> dict[str, Any]:
     out = {**reference(inputs, options), **round_trips(inputs, options)}
-    out |= {**linear(inputs), **structure(inputs)}
+    out |= {**linear(inputs, options.sample), **structure(inputs)}
     return out | (trained(inputs) if options.trained else {})
 
 
