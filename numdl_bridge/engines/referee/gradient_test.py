@@ -100,7 +100,7 @@ def _discrete(w: Arrays, inputs: Arrays, column: int, k: int) -> Answer:
 
 
 def _reference(w: Arrays, inputs: Arrays, column: int) -> np.ndarray:
-    """Gradient of RK4 with 40 steps per interval: enclosed where balls stay narrow, else in doubles.
+    """Gradient of RK4, 40 steps per interval: enclosed where balls stay narrow, else in doubles.
 
     At iterate 1 the 1160 steps widen balls by 1e190 (they wrap where the flow turns and is stiff);
     that is seen after the forward half, and a plain array then says that there is no proof.
