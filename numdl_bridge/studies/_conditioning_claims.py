@@ -61,7 +61,7 @@ def _hidden(values: Arrays, _: Any) -> Decision:
 
 def _proven(values: Arrays, _: Any) -> Decision:
     cond = values["twins/proof"]
-    grows = cond[2:] / cond[1:-1]
+    grows = cond[3:] / cond[2:-1]
     return Decision(
         bool((abs(grows / 1e3 - 1) < 0.1).all() and cond[-1] > 2.0**53),
         f"cond(J) from {cond[0]:.3g} to {cond[-1]:.3g}, times {grows.min():.4g} to "
@@ -139,7 +139,7 @@ def claims(options: Any) -> Sequence[Claim]:
             Claim(
                 "known by proof",
                 "As two neurons approach one another cond(J) grows with the inverse cube of their "
-                "distance (+- 10 % a decade from 0.1 on), to beyond 1/u = 9e15.",
+                "distance (+- 10 % a decade from 0.01 on), to beyond 1/u = 9e15.",
                 slide,
                 ("twins/proof",),
                 _proven,

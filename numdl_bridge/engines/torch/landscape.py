@@ -124,6 +124,7 @@ def optimise(Y0: torch.Tensor, C: torch.Tensor, starts: torch.Tensor, n: int) ->
     The objective is Phi divided by its value at the start: Phi_100 is of size 1e-5, below the
     absolute tolerances that the library stops at.
     """
+    eps = torch.finfo(Y0.dtype).eps
     unit = loss(starts, Y0, C, n).clamp_min(torch.finfo(Y0.dtype).tiny)
 
     def value_and_gradient(x: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +137,7 @@ def optimise(Y0: torch.Tensor, C: torch.Tensor, starts: torch.Tensor, n: int) ->
         value_and_gradient,
         starts.double().cpu().numpy(),
         method="L-BFGS-B",
-        options={"gtol": 1e-8, "ftol": 1e-15, "maxiter": 200},
+        options={"gtol": eps**0.5, "ftol": 4 * eps, "maxiter": 200},
     )
     return torch.from_numpy(np.stack([r.x for r in found], -1)).to(Y0)
 
