@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from . import __version__
 from .errors import BadInputError, NumDLError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ app = typer.Typer(
     "gradients, inverses and timings, and which side is right.",
 )
 
-Studies = Annotated[list[str] | None, typer.Argument(metavar="[STUDY]...", help="all if none")]
+Studies = Annotated[list[str] | None, typer.Argument(metavar="STUDY", help="all if none")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="K=V", help="option of a study; `numdl list STUDY` shows them"),
@@ -67,6 +68,21 @@ Settings = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
 Julia = Annotated[str, typer.Option(help="auto, live, recorded or off")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a folder, an id, or `last`")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"numdl-bridge {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="and exit")
+    ] = False,
+) -> None:
+    """Options of `numdl` itself."""
 
 
 @app.command()

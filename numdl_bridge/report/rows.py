@@ -6,6 +6,7 @@ is the relative difference, the distance in ulps and the verdict's mark.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -181,6 +182,8 @@ def _phase_notes(result: StudyResult, tasks: set[str]) -> list[str]:
 def claim_table(result: StudyResult) -> Table:
     """Each claim with the figures that decided it, and for whom."""
     table = Table("Claims", ["", "claims", "decided by"])
+    statements = {c.claim: c.statement for c in result.comparison.claims}
+    shared = {s for s, n in Counter(statements.values()).items() if n > 1}
     for name in dict.fromkeys(c.claim for c in result.comparison.claims):
         rows = [c for c in result.comparison.claims if c.claim == name]
         figures: dict[str, list[str]] = {}
@@ -192,14 +195,18 @@ def claim_table(result: StudyResult) -> Table:
         mark = "✗" if failed else "✓" if figures else "–"
         decided = "\n".join(f"{f} ({', '.join(e)})" for f, e in figures.items())
         verdict = "disagree" if failed else "agree" if figures else "unavailable"
-        table.add(mark, rows[0].statement, decided or rows[0].reason, verdict=verdict)
+        # A statement made of several variants needs the claim's name to say of which.
+        statement = rows[0].statement
+        named = f"{name}: {statement}" if statement in shared else statement
+        table.add(mark, named, decided or rows[0].reason, verdict=verdict)
     return table
 
 
 def published_table(result: StudyResult) -> Table:
     """Figures that others printed beside ours."""
     engines = _engines(result)
-    table = Table("Published figures", ["figure", "published", *engines])
+    table = Table("Published figures", ["published figures", "published", *engines])
+    sources = {p.source for p in result.comparison.published}
     for name in dict.fromkeys(p.name for p in result.comparison.published):
         rows = {p.engine: p for p in result.comparison.published if p.name == name}
         cells = []
@@ -211,9 +218,11 @@ def published_table(result: StudyResult) -> Table:
                 gap = formatting.size(p.relative)
                 cells.append(f"{formatting.number(p.ours, 8)} ({gap})")
         first = next(iter(rows.values()))
-        table.add(f"{name} [{first.source}]", formatting.number(first.figure, 8), *cells)
+        where = f" [{first.source}]" if len(sources) > 1 else ""
+        table.add(f"{name}{where}", formatting.number(first.figure, 8), *cells)
     if table.rows:
-        table.notes.append("in brackets: the relative difference to the published figure")
+        where = f"from {sources.pop()}; " if len(sources) == 1 else ""
+        table.notes.append(f"{where}in brackets: the relative difference to the published figure")
     return table
 
 
@@ -273,6 +282,8 @@ def _value(result: StudyResult, name: str) -> str:
             return formatting.value(array)
         if array.ndim == 1 and array.size <= 4:
             return f"[{', '.join(formatting.number(v, 4) for v in array)}]"
+        if array.dtype.kind in "iu" and array.size:
+            return f"{array.min()} … {array.max()}"
         finite = array[np.isfinite(array)]
         odd = f", {array.size - finite.size} NaN/Inf" if finite.size < array.size else ""
         return f"‖{formatting.number(float(np.linalg.norm(finite)), 6)}‖{odd}"

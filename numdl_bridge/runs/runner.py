@@ -113,6 +113,8 @@ def run_all(
                 "leave them out, or start a new run",
             )
         chosen = plan.studies()
+        if store.manifest["versions"] != versions():
+            watch(Event("note", text="this run was begun with other versions than are here now"))
     else:
         plan = Plan(names, size, settings, julia, device, threads, timings, Budget.of(budget))  # type: ignore[arg-type]
         chosen = plan.studies()
@@ -158,15 +160,24 @@ class _Run:
         try:
             for number, (study, options) in enumerate(chosen, 1):
                 self.watch(Event("study", study.name, study.title, number, len(chosen)))
-                results[study.name] = self._study(study, options)
+                try:
+                    results[study.name] = self._study(study, options)
+                except NumDLError:
+                    raise
+                except Exception as error:
+                    # A defect in one study's own code (its draw, say) must not cost the next.
+                    self.errors.append(_defect(study, error))
+                    continue
                 self.watch(Event("done", study.name, self._done(results[study.name]), number))
+            if self.errors and not results:
+                raise self.errors[0]
         except KeyboardInterrupt:
             self.store.set_status("interrupted")
             raise RunInterrupted(self.store.path) from None
         except BaseException:
             self.store.set_status("failed")
             raise
-        self.store.set_status("complete")
+        self.store.set_status("complete" if len(results) == len(chosen) else "failed")
         return RunResult(results, self.store.path, self.store.manifest, self.errors)
 
     def _done(self, result: StudyResult) -> str:
@@ -255,6 +266,14 @@ class _Run:
         for name, problem in problems.items():
             self.watch(Event("note", study.name, f"{name} is not timed: {problem}"))
         self.store.save_timings(study.name, taken)
+
+
+def _defect(study: Study, error: Exception) -> NumDLError:
+    return EngineError(
+        f"study {study.name!r} {_in_words(error)}",
+        "its inputs, quantities and claims to be made without an exception",
+        "report it, or leave the study out by naming the others",
+    )
 
 
 def _in_words(error: Exception) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from stub_study import STUBS, StubEngine, changed, engines
 
-from numdl_bridge.errors import BadInputError, TamperedError, UnknownNameError
+from numdl_bridge.errors import BadInputError, EngineError, TamperedError, UnknownNameError
 from numdl_bridge.runs import Budget, RunInterrupted, open_run, record, rescore, run
 from numdl_bridge.runs.events import Event
 from numdl_bridge.runs.recordings import RecordedEngine
+from numdl_bridge.studies import all_studies
 
 pytestmark = pytest.mark.usefixtures("stubs")
 QUICK = {"size": "quick", "timings": False}
@@ -231,13 +232,25 @@ def test_bad_input_ends_before_anything_is_computed(monkeypatch, tmp_path: Path)
 
 
 def test_nan_in_the_inputs_is_named(monkeypatch) -> None:
-    from numdl_bridge.studies import all_studies
-
     broken = changed(
         STUBS["stub"], draw=lambda o, rng: {"x": np.array([1.0, np.nan]), "n": np.array(2)}
     )
     monkeypatch.setitem(all_studies(), "stub", broken)
     with pytest.raises(BadInputError, match=r"input 'x' of study 'stub' holds nan at index \(1,\)"):
+        run("stub", engines=engines(), **QUICK)
+
+
+def test_a_defect_in_one_study_costs_no_other(monkeypatch) -> None:
+    def draw(options, rng):
+        raise ZeroDivisionError("in the draw")
+
+    monkeypatch.setitem(all_studies(), "stub", changed(STUBS["stub"], draw=draw))
+    results = run("stub", "stub_two", engines=engines(), **QUICK)
+    assert list(results) == ["stub_two"]
+    assert results["stub_two"].ok
+    assert not results.ok
+    assert "study 'stub' crashed with ZeroDivisionError: in the draw" in str(results.errors[0])
+    with pytest.raises(EngineError, match="in the draw"):
         run("stub", engines=engines(), **QUICK)
 
 
@@ -253,8 +266,6 @@ def test_the_runner_says_what_it_does() -> None:
 
 def test_no_study_has_an_option_that_run_keeps_for_itself() -> None:
     import inspect
-
-    from numdl_bridge.studies import all_studies
 
     own = set(inspect.signature(run).parameters) - {"settings"}
     for study in all_studies().values():
