@@ -3,10 +3,10 @@
 ```python
 import numdl_bridge as nb
 
-result = nb.run("gradient_test", n_steps=29)      # torch, the referee, and Julia live or recorded
+result = nb.run("gradient_test", n_steps=30)      # torch, the referee, and Julia live or recorded
 print(result)                                     # tables; HTML in a notebook
 result.gradients, result.inverses, result.timings, result.claims      # pandas
-result.values["torch"]["gradient/rk4"]            # arrays
+result.values["torch"]["gradient/rk4/0"]          # arrays
 ```
 
 Names are loaded when they are first used: importing this package imports neither torch nor Julia.

@@ -209,6 +209,21 @@ def test_the_real_engines_refuse_what_they_cannot_use(
     assert expected in one_message(outcome)
 
 
+def test_a_study_runs_with_the_real_engines(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "propagation", "--quick", "--julia", "off", "--json"]
+    outcome = CliRunner().invoke(app, arguments)
+    assert outcome.exit_code == 0, outcome.output
+    data = json.loads(outcome.stdout)
+    found = data["studies"]["propagation"]
+    assert set(found["provenance"]) == {"torch", "referee"}
+    assert found["provenance"]["torch"]["threads"] == 1
+    assert {t["phase"] for t in found["timings"]["torch"]} == {"first call", "kernel"}
+    assert found["verdicts"]["disagree"] == 0
+    assert len(set(found["input_hashes"].values())) == 1
+    assert data["absent"] == {"julia": "switched off by --julia off"}
+
+
 def fresh(code: str) -> str:
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120

@@ -29,6 +29,7 @@ KINDS = {
     "Quantities": ("value", "solution", "loss", "spectrum", "figure", "count"),
 }
 _ENGINES = ("torch", "julia", "referee")
+_MANY_ULPS = 10**4
 
 
 @dataclass
@@ -103,7 +104,10 @@ def opinions_table(result: StudyResult) -> Table:
 
 
 def cell(d: Difference) -> str:
-    """`2.3e-16  3 ulps ✓`; for what is equal to the last bit `= ✓`."""
+    """`2.3e-16  3 ulps ✓`; for what is equal to the last bit `= ✓`.
+
+    The ulps are the largest; where one tiny entry makes that meaningless, the median.
+    """
     mark = MARKS[d.verdict]
     if d.verdict == "unavailable":
         return mark
@@ -111,10 +115,12 @@ def cell(d: Difference) -> str:
         return f"not comparable {mark}" if d.reason != "equal to the last bit" else f"= {mark}"
     if d.relative == 0:
         return f"= {mark}"
-    if d.ulps is None or d.ulps >= 10**4:
-        return f"{formatting.size(d.relative)} {mark}"
-    ulps = f"{formatting.ulps(d.ulps)} ulp{'' if d.ulps == 1 else 's'}"
-    return f"{formatting.size(d.relative)}  {ulps} {mark}"
+    size = formatting.size(d.relative)
+    if d.ulps is not None and d.ulps < _MANY_ULPS:
+        return f"{size}  {formatting.ulps(d.ulps)} ulp{'' if d.ulps == 1 else 's'} {mark}"
+    if d.ulps_median is not None and d.ulps_median < _MANY_ULPS:
+        return f"{size}  median {d.ulps_median:g} ulps {mark}"
+    return f"{size} {mark}"
 
 
 def timing_table(result: StudyResult) -> Table:
