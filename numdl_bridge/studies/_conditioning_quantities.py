@@ -99,16 +99,8 @@ def quantities(options: Any) -> list[Quantity]:
                 compared=double,
             ),
             *(
-                Quantity(
-                    f"cond/{precision}/{name}",
-                    "figure",
-                    1.0,
-                    "",
-                    f"quantiles of 1 / (rcond/{precision}/{name})",
-                    engines=both,
-                    compared=False,
-                )
-                for precision in PRECISIONS[1:]
+                _shown(f"cond/{p}/{name}", f"quantiles of 1 / (rcond/{p}/{name})")
+                for p in PRECISIONS[1:]
             ),
             Quantity(
                 f"cond/blocks/{name}",
@@ -136,15 +128,10 @@ def quantities(options: Any) -> list[Quantity]:
                 engines=both,
                 compared=double,
             ),
-            Quantity(
+            _shown(
                 f"gram/{name}",
-                "figure",
-                1.0,
-                "",
                 "median of lambda_1 / |lambda_min| of J^T J as formed and solved in working "
                 "precision, where it has full rank, else of J J^T; beside it the square of cond(J)",
-                engines=both,
-                compared=False,
             ),
         ]
         found += _checked_quantities(name, u, weyl, weyl_source, checked, double)
@@ -158,15 +145,7 @@ def quantities(options: Any) -> list[Quantity]:
             "sigma_min / sigma_1 as two rows of one K come ten times nearer at each entry",
             atol=weyl * u * (o.decades + 1) ** 0.5,
         ),
-        Quantity(
-            "twins/cond",
-            "figure",
-            1.0,
-            "",
-            "its reciprocal in working precision, which cannot see beyond about 1/u",
-            engines=both,
-            compared=False,
-        ),
+        _shown("twins/cond", "its reciprocal in working precision, blind beyond about 1/u"),
         Quantity(
             "twins/proof",
             "figure",
@@ -176,6 +155,11 @@ def quantities(options: Any) -> list[Quantity]:
             engines=("referee",),
         ),
     ]
+
+
+def _shown(name: str, about: str) -> Quantity:
+    """A figure that is reported, with no reason to be equal between engines."""
+    return Quantity(name, "figure", 1.0, "", about, engines=("torch", "julia"), compared=False)
 
 
 def _vec_quantities(u: float) -> list[Quantity]:

@@ -115,7 +115,7 @@ def draw(options: ClassificationOptions, rng: np.random.Generator) -> dict[str, 
 
 STUDY = Study(
     name="classification",
-    order=8,
+    order=9,
     title="Supervised learning",
     slide="Optimal Control Framework for Deep Learning",
     question="What do layers add to a linear classifier, and which optimiser trains them?",

@@ -112,7 +112,7 @@ def draw(options: ConditioningOptions, rng: np.random.Generator) -> dict[str, np
 
 STUDY = Study(
     name="conditioning",
-    order=7,
+    order=8,
     title="Conditioning of the Gauss-Newton problem",
     slide="Case 4: Ill-conditioning",
     question="How well is the Jacobian of a single layer conditioned, and in which precision?",

@@ -87,7 +87,7 @@ def draw(options: LandscapeOptions, rng: np.random.Generator) -> dict[str, np.nd
 
 STUDY = Study(
     name="landscape",
-    order=6,
+    order=7,
     title="Network architecture and optimisation",
     slide="Impact of Network Architecture on Optimization 1, 2",
     question="How does the number of layers change the loss surface of the same network?",

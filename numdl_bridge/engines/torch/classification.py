@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.func import grad, grad_and_value, jacfwd, jvp, vjp, vmap
+from torch.func import grad, jacfwd, jvp, vjp, vmap
 
 from ...studies._classification_quantities import ACTIVATIONS
 from ...studies.classification import (
@@ -234,10 +234,14 @@ def tasks(inputs: Values, options: ClassificationOptions) -> dict[str, Callable[
     x = inputs["weights"][:, 0].contiguous()
     theta = x[:THETA]
     _, _, hessian = linearise(x, Y, C)
-    value_and_gradient = grad_and_value(loss)
+
+    def gradient() -> torch.Tensor:
+        at = x.detach().requires_grad_()
+        return torch.autograd.grad(loss(at, Y, C), at)[0]
+
     return {
         "forward": lambda: scores(x, Y),
-        "gradient": lambda: value_and_gradient(x, Y, C),
+        "gradient": gradient,
         "gauss-newton matvec": lambda: hessian(v),
         "softmax regression": lambda: varpro_weights(theta, Y, C),
     }
