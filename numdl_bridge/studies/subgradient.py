@@ -103,8 +103,8 @@ STUDY = Study(
         "The slide asks for Tracker's answer and prints none. It is 1, at -0.0 too, with every "
         "DiffRules but 1.14.0 and 1.15.0, where it is 0 (pull requests 98 and 100). The rule's "
         "source says `signbit`, which would make it -1 at -0.0; on a tracked number `signbit` "
-        "falls back to `x < 0`, and only broadcast, where Tracker computes with dual numbers, is it "
-        "-1.\n\n"
+        "falls back to `x < 0`, and only broadcast, where Tracker computes with dual numbers, is "
+        "it -1.\n\n"
         'PyTorch documents a rule (autograd mechanics, "Gradients for non-differentiable '
         'functions"): the subgradient of least norm where a function is locally convex or concave, '
         "else the limit of derivatives. It follows it for abs, relu, max, min and the norms, and "
