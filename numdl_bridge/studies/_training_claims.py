@@ -25,13 +25,12 @@ def published_losses(variant: str) -> np.ndarray:
 
 
 def _published_stretch(variant: str, last: int, bound: float, source: str) -> Claim:
+    """`last` is the last iteration that is compared; a shorter run compares what it has."""
+
     def check(values: Arrays, options: Any) -> Decision:
         losses = np.asarray(values[f"loss/{variant}"], dtype=float)
-        stop = min(last, options.iterations) + 1
-        off = np.abs(losses[:stop] - published_losses(variant)[:stop])
-        return Decision(
-            bool((off <= bound).all()), f"max difference {off.max():.2e} over 0..{stop - 1}"
-        )
+        off = np.abs(losses[: last + 1] - published_losses(variant)[: last + 1])
+        return Decision(bool((off <= bound).all()), f"max difference {off.max():.2e}")
 
     return Claim(
         f"published losses: {variant}",
@@ -109,10 +108,10 @@ def claims(options: Any) -> list[Claim]:
     (iv) with the true state the continuous adjoint trains."""
     found = []
     if options.dtype == "float64":
+        titles = "the talk, Case 3, frame titles"
         found += [
-            _published_stretch("rk4", 140, 1e-3, "the talk, Case 3, frame titles"),
-            _published_stretch("backsolve/1e-7", 13, 1e-3, "the talk, Case 3, frame titles"),
-            _published_stretch("backsolve/1e-2", 0, 1e-3, "the talk, Case 3, frame titles"),
+            _published_stretch(variant, min(last, options.iterations), 1e-3, titles)
+            for variant, last in (("rk4", 140), ("backsolve/1e-7", 13), ("backsolve/1e-2", 0))
         ]
     if options.iterations >= 300:
         found += [
