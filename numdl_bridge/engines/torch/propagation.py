@@ -160,9 +160,9 @@ def _stability(inputs: Inputs, options: PropagationOptions) -> dict[str, Any]:
     found = {}
     for name, step in (("forward_euler", forward_euler), ("rk4", rk4)):
         # A linear step applied to the identity is its amplification matrix; t is irrelevant.
-        R = step(lambda t, Y: K @ Y, 0.0, identity, hw)  # type: ignore[arg-type]
+        R = step(lambda t, Y: K @ Y, 0.0, identity, hw)
         found[f"growth/{name}"] = torch.linalg.eigvals(R).abs().amax(-1)
-        Y = advance(step, lambda t, Y: torch.tanh(K @ Y), Y0, 0.0, h, options.n_energy_steps)  # type: ignore[arg-type]
+        Y = advance(step, lambda t, Y: torch.tanh(K @ Y), Y0, 0.0, h, options.n_energy_steps)
         found[f"energy/{name}"] = _energy(K @ Y) / _energy(K @ Y0)
     return found
 
