@@ -62,7 +62,7 @@ pairing(w, y::AbstractArray) = sum(w .* y)
     own_gradient(arrays, arguments)
 
 Value, Jacobian-transpose-vector products by each AD package, and a Jacobian-vector product of a
-user's function `f(; at..., constants...)`, taken as one `NamedTuple`.
+user's function `f(; at..., constants...)`, called with keywords.
 
 `arrays` holds `at/<name>`, `constants/<name>`, `tangent/<name>` and, for functions with an array of
 results, `cotangent`. `arguments` holds `source`, `name`, `at`, `constants` (names) and `packages`
@@ -79,7 +79,7 @@ function own_gradient_of(f, arrays, arguments)
     at = pick("at", arguments["at"])
     constants = pick("constants", arguments["constants"])
     tangent = pick("tangent", arguments["at"])
-    g(x) = checked(f(merge(x, constants)))
+    g(x) = checked(f(; merge(x, constants)...))
 
     before = deepcopy(merge(at, constants))
     value = g(deepcopy(at))

@@ -108,15 +108,15 @@ def of_arrays(torch_value: np.ndarray, julia: np.ndarray, rtol: float) -> str | 
     flipped = np.flip(torch_value)
     if torch_value.ndim and torch_value.size > 1 and _same(flipped, julia, rtol):
         return "one is the other in reverse order"
-    norm = np.linalg.norm(torch_value)
-    if norm > 0:
-        factor = float(np.vdot(torch_value, julia) / norm**2)
-        if factor and _same(factor * torch_value, julia, rtol):
-            return f"Julia's is {factor:.6g} times torch's: look for a mean, a sum or a 1/2"
-        gap = float(np.linalg.norm(torch_value - julia) / norm)
-        single = float(np.finfo(np.float32).eps)
-        if torch_value.dtype == np.float64 and single / 64 < gap < 64 * single:
-            return "the difference has the size of float32 rounding: look for single precision"
+    norm = float(np.linalg.norm(torch_value))
+    if norm == 0:
+        return None
+    gap, single = float(np.linalg.norm(torch_value - julia)) / norm, float(np.finfo(np.float32).eps)
+    if torch_value.dtype == np.float64 and single / 64 < gap < 64 * single:
+        return "the difference has the size of float32 rounding: look for single precision"
+    factor = float(np.vdot(torch_value, julia)) / norm**2
+    if factor and _same(factor * torch_value, julia, rtol):
+        return f"Julia's is {factor:.6g} times torch's: look for a mean, a sum or a 1/2"
     return None
 
 

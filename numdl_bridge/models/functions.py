@@ -45,8 +45,8 @@ def compare_gradients(
     - `torch`: called with keywords, one tensor for each name in `at` and `constants`. It returns a
       scalar tensor (its gradient is compared) or one of any shape (J^T w and J v are).
     - `julia`: the same function: source text such as `"(; theta, A) -> sum(abs2, A * theta)"`, or
-      `"file.jl::name"`. It is called with one named tuple and returns a number or an array with the
-      same shape as torch's result.
+      `"file.jl::name"`. It is called with keywords and returns a number or an array with the same
+      shape as torch's result.
     - `at`: arrays by name, float64 or float32, to differentiate by; `constants`: further ones.
     - `packages`: Julia's AD packages to ask, of `zygote`, `forwarddiff`, `reversediff`, `tracker`;
       the first is the one that stands beside torch, the others are further opinions of it.

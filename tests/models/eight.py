@@ -147,7 +147,7 @@ def flow_step(
 
 
 FLOW_STEP = """
-function flow_step((; z, W1, b1, W2, h))
+function flow_step(; z, W1, b1, W2, h)
     y = tanh.(W1 * z .+ b1)
     trace = sum(sum(W2 .* W1'; dims=1)' .* (1 .- y .* y); dims=1)
     return vcat(z .+ h .* (W2 * y), h .* trace)

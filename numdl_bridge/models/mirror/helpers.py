@@ -16,7 +16,7 @@ struct TorchGRUCell{M,V}
     bh::V
 end
 Flux.@layer TorchGRUCell
-Flux.initialstates(c::TorchGRUCell) = fill!(similar(c.Wh, size(c.Wh, 2)), 0)
+Flux.initialstates(c::TorchGRUCell) = zero(c.Wh[1, :])
 function (c::TorchGRUCell)(x, h)
     n = size(c.Wh, 2)
     gx, gh = c.Wi * x .+ c.bi, c.Wh * h .+ c.bh
