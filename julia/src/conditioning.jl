@@ -80,17 +80,17 @@ function vec_order(inputs, options)
     found["wrong order/cond"] = extremes(rows)[1] / extremes(columns)[1] - 1
     mistaken = columns * [by_rows(dW); by_rows(dK)] - by_rows(change)
     found["wrong order/product"] = norm(mistaken) / norm(change)
-    return merge!(found, small_weights(inputs))
+    return merge!(found, twins(inputs))
 end
 
 "Where each entry of A stands in vec(A)."
 places(A) = reshape(1:length(A), size(A))
 
-"The first network of width 8, its K halved again and again."
-function small_weights(inputs)
-    W, K, Y = (inputs["$k/m=8"][:, :, 1] for k in "WKY")
-    rcond = [extremes(jacobian(W, c * K, Y))[1] for c in inputs["scales"]]
-    return Dict{String, Any}("small weights/rcond" => rcond, "small weights/cond" => 1 ./ rcond)
+"The first network of width 8, two of its neurons ever nearer to one another."
+function twins(inputs)
+    W, Y = inputs["W/m=8"][:, :, 1], inputs["Y/m=8"][:, :, 1]
+    rcond = [extremes(jacobian(W, K, Y))[1] for K in eachslice(inputs["twins/K"]; dims = 3)]
+    return Dict{String, Any}("twins/rcond" => rcond, "twins/cond" => 1 ./ rcond)
 end
 
 "Singular values of every draw's Jacobian, in three precisions."

@@ -100,37 +100,40 @@ function oscillator_energies(inputs, options)
 end
 
 "Step size and number of steps of a method at the budget whose states are kept."
-function recorded_grid(method, inputs, options)
+function recorded_grid(method, inputs, options, periods = options["periods"])
     stages = STAGES[method]
     k = findfirst(==(options["record"]), options["budgets"])
-    return inputs["h/$stages"][k], options["periods"] * (options["record"] ÷ stages)
+    return inputs["h/$stages"][k], periods * (options["record"] ÷ stages)
 end
 
 "States, round trips and gradients of the final energy at the recorded budget."
 function oscillator_states(inputs, options)
     y0, omega = inputs["y0"], scalar(inputs["omega"])
-    row = fill(omega, 1, size(y0, 2))  # one omega for each start, so that each has its own gradient
     found = Dict{String, Any}()
     for method in keys(STAGES)
         h, n = recorded_grid(method, inputs, options)
         y = propagate(method, y0, omega, h, n)
         found["solution/$method"] = y
         found["inverse/$method"] = undo(method, y, omega, h, n)
-        final_energy(y0, omega) = sum(energy(propagate(method, y0, omega, h, n), omega))
-        of_y0, of_omega = Zygote.gradient(final_energy, y0, row)
-        found["gradient/$method/y0"] = of_y0
-        found["gradient/$method/omega"] = vec(of_omega)
-        if method in ("rk4", "verlet")
-            # ForwardDiff carries the sensitivity along in the same steps.
-            found["gradient/$method/omega/sensitivity"] = vec(ForwardDiff.derivative(
-                w -> energy(propagate(method, y0, w, h, n), w), omega))
-        end
+        short = recorded_grid(method, inputs, options, options["gradient_periods"])
+        of_y0, of_omega = energy_gradient(method, y0, omega, short...)
+        found["gradient/$method/y0"], found["gradient/$method/omega"] = of_y0, vec(of_omega)
+        method in ("rk4", "verlet") &&
+            (found["gradient/$method/omega/sensitivity"] = sensitivity(method, y0, omega, short...))
+        method == "rk4" &&
+            (found["gradient/rk4/y0/adjoint"] =
+                oscillator_adjoint(propagate(method, y0, omega, short...), omega, short...))
     end
-    h, n = recorded_grid("rk4", inputs, options)
-    found["gradient/rk4/y0/adjoint"] =
-        oscillator_adjoint(found["solution/rk4"], omega, h, n)
     return found
 end
+
+"Of each start's final energy by its (q0, p0) and by omega: Zygote, a copy of omega for each start."
+energy_gradient(method, y0, omega, h, n) = Zygote.gradient(
+    (y0, omega) -> sum(energy(propagate(method, y0, omega, h, n), omega)), y0, fill(omega, 1, size(y0, 2)))
+
+"d E/d omega of each start: ForwardDiff carries the sensitivity along in the same steps."
+sensitivity(method, y0, omega, h, n) =
+    vec(ForwardDiff.derivative(w -> energy(propagate(method, y0, w, h, n), w), omega))
 
 """
 Optimise-then-discretise: RK4 of the adjoint equation a' = -J^T a, from a(T) = dE/dy back to 0. J is
@@ -164,15 +167,14 @@ end
 
 function oscillator_tasks(inputs, options)
     y0, omega = inputs["y0"], scalar(inputs["omega"])
-    row = fill(omega, 1, size(y0, 2))
     tasks = Dict{String, Function}()
     for method in keys(STAGES)
         h, n = recorded_grid(method, inputs, options)
         y = propagate(method, y0, omega, h, n)
         tasks["forward/$method"] = () -> propagate(method, y0, omega, h, n)
         tasks["inverse/$method"] = () -> undo(method, y, omega, h, n)
-        tasks["gradient/$method"] = () -> Zygote.gradient(
-            (y0, omega) -> sum(energy(propagate(method, y0, omega, h, n), omega)), y0, row)
+        short = recorded_grid(method, inputs, options, options["gradient_periods"])
+        tasks["gradient/$method"] = () -> energy_gradient(method, y0, omega, short...)
     end
     return tasks
 end

@@ -87,12 +87,12 @@ padded(Y0) = vcat(Y0, zero(Y0))
 
 # -- the reference case: first seed, one amplitude and horizon, a few points ----------------------
 
-struct Reference{A}
-    weights::Dict{String, Tuple{A, Matrix}}
-    directions::Dict{String, Tuple{A, Matrix}}
-    heads::Dict{String, Any}
-    Y0::Matrix
-    C::Vector
+struct Reference{W, D, H, M, V}
+    weights::W
+    directions::D
+    heads::H
+    Y0::M
+    C::V
     T::Float64
 end
 
@@ -102,7 +102,7 @@ function Reference(inputs, options, points)
     return Reference(
         Dict(net => (a * inputs["K_$net"][:, :, :, 1], a * inputs["b_$net"][:, :, 1]) for net in nets),
         Dict(net => (inputs["dK_$net"], inputs["db_$net"]) for net in nets),
-        Dict{String, Any}(net => (inputs["W_$net"], scalar(inputs["mu"])) for net in nets),
+        Dict(net => (inputs["W_$net"], scalar(inputs["mu"])) for net in nets),
         inputs["Y0"][:, 1:points], inputs["C"][1:points], Float64(options["reference_horizon"]))
 end
 
