@@ -101,6 +101,9 @@ def run(
         typer.Option(metavar="X|Q=RTOL", help="factor on every tolerance, or one quantity's"),
     ] = None,
     timings: Annotated[bool, typer.Option("--timings/--no-timings")] = True,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="the referee not beside torch but after it")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the last run, or --out's")
     ] = False,
@@ -125,6 +128,7 @@ def run(
             device=device,
             threads=threads,
             timings=timings,
+            sequential=sequential,
             resume=(out or True) if resume else False,
             folder=None if resume else out,
             budget=Budget.parse(budget or []),

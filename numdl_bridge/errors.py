@@ -26,6 +26,10 @@ class NumDLError(Exception):
             parts.append(f"What to do: {remedy.rstrip('.')}.")
         super().__init__(" ".join(parts))
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        """Its three parts, so that it comes whole out of another process."""
+        return type(self), (self.got, self.expected, self.remedy)
+
 
 class UnknownNameError(NumDLError):
     """A study, option, quantity or run that does not exist; the message lists those that do."""

@@ -38,7 +38,11 @@ class Stopwatch(Protocol):
 
 
 class Engine(Protocol):
-    """Something that answers a study: `torch`, `julia`, `referee`, or a recording of one."""
+    """Something that answers a study: `torch`, `julia`, `referee`, or a recording of one.
+
+    One that computes in a process of its own, and whose `close` may come from another thread, says
+    so with an attribute `apart = True`; it is asked beside the others.
+    """
 
     name: str
 

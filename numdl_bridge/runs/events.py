@@ -14,11 +14,12 @@ class Event:
 
     **Arguments:**
 
-    - `kind`: `start` (with `total` studies), `study`, `engine`, `timing`, `note`, `done` (a study).
+    - `kind`: `start` (with `total` studies), `study`, `engine`, `answered` (a study, by every
+      engine), `timing`, `note`, `done` (a study).
     - `number`, `total`: which study of how many.
     """
 
-    kind: Literal["start", "study", "engine", "timing", "note", "done"]
+    kind: Literal["start", "study", "engine", "answered", "timing", "note", "done"]
     study: str = ""
     text: str = ""
     number: int = 0

@@ -50,6 +50,8 @@ def open_run(run: str | Path = "last", budget: Budget | None = None) -> RunResul
     own = Plan.read(store.manifest).budget
     results = {}
     for name in store.studies:
+        if not store.engines(name) and not store.failures(name):
+            continue  # Interrupted before anybody answered: there is nothing to judge.
         study = get_study(name)
         options = study.configure(**store.manifest["studies"][name]["options"])
         results[name] = judge(store, study, options, budget or own)

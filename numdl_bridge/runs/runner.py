@@ -1,35 +1,30 @@
 """The runner: draw once, hand the same bits to every engine, time, compare, keep.
 
-Whatever an engine answered is on disk before the next one is asked, so that neither a crash nor a
-kill loses it.
+Whatever an engine answered is on disk before it is asked the next question (`asking.py`), so that
+neither a crash nor a kill loses it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..engines.base import Engine, Stopwatch, plain_options
-from ..errors import BadInputError, EngineError, NumDLError, TamperedError
+from ..errors import BadInputError, EngineError, NumDLError
 from ..studies.contract import Options, Study, check_finite, input_hash
-from ..studies.observation import Observation
+from .asking import Asking, Drawn, in_words
 from .budget import Budget
 from .events import Event, RunInterrupted, Watch
-from .files import KEPT
 from .judging import judge
 from .machine import machine, versions
 from .plan import SECONDS, Plan
-from .recordings import NoRecordingError, against_recording
 from .results import RunResult, StudyResult
 from .slots import Slots, choose_engines
-from .store import Failure, RunStore, find_run
+from .store import RunStore, find_run
 from .timing import measure
 
 
@@ -45,6 +40,7 @@ def run(
     budget: Budget | float = 1.0,
     progress: Watch | None = None,
     engines: Sequence[Engine] | None = None,
+    sequential: bool = False,
     **settings: Any,
 ) -> StudyResult | RunResult:
     """Run studies with every engine and compare the answers; the run is kept on disk.
@@ -62,6 +58,8 @@ def run(
     - `budget`: a factor on every tolerance, or a `Budget`.
     - `progress`: called with an `Event` whenever something begins.
     - `engines`: instances to use instead of torch, Julia and the referee.
+    - `sequential`: True to ask one engine after the other in this process; else the referee answers
+      in a process of its own beside them. The answers are the same.
     - `settings`: options of the studies (`seed=1`, `dtype="float32"`, `n_steps=30`); one that only
       some of the chosen studies have goes to those.
 
@@ -81,6 +79,7 @@ def run(
         budget=budget,
         progress=progress,
         engines=engines,
+        sequential=sequential,
         **settings,
     )
     asked = whole.manifest["asked"]["names"]
@@ -99,6 +98,7 @@ def run_all(
     budget: Budget | float = 1.0,
     progress: Watch | None = None,
     engines: Sequence[Engine] | None = None,
+    sequential: bool = False,
     **settings: Any,
 ) -> RunResult:
     """`run`, but always a `RunResult`, which also tells what was found tampered with."""
@@ -122,7 +122,9 @@ def run_all(
     slots = (
         Slots(list(engines))
         if engines is not None
-        else choose_engines(plan.julia, plan.device, plan.threads, say=_sayer(watch))
+        else choose_engines(
+            plan.julia, plan.device, plan.threads, say=_sayer(watch), sequential=sequential
+        )
     )
     store = store or RunStore.create(_asked(plan), folder)
     with closing(slots):
@@ -143,11 +145,15 @@ def _asked(plan: Plan) -> dict[str, Any]:
 
 
 class _Run:
-    """One run in progress."""
+    """One run in progress: draw everything, ask everybody, then time, compare and keep.
+
+    Nothing is timed before the last engine has answered: what else computes would be in the figure.
+    """
 
     def __init__(self, store: RunStore, plan: Plan, slots: Slots, watch: Watch) -> None:
         self.store, self.plan, self.slots, self.watch = store, plan, slots, watch
         self.errors: list[NumDLError] = []
+        self.asking = Asking(store, watch, self.errors)
 
     def everything(self, chosen: Sequence[tuple[Study, Options]]) -> RunResult:
         self.watch(Event("start", text=str(self.store.path), total=len(chosen)))
@@ -156,19 +162,16 @@ class _Run:
         kept = [n for n in self.store.manifest.get("notes", []) if n not in self.slots.notes]
         notes = [*self.slots.notes, *kept]
         self.store.set_status("running", absent=self.slots.absent, notes=notes)
-        results = {}
+        results: dict[str, StudyResult] = {}
         try:
+            drawn: list[Drawn] = []
             for number, (study, options) in enumerate(chosen, 1):
-                self.watch(Event("study", study.name, study.title, number, len(chosen)))
-                try:
-                    results[study.name] = self._study(study, options)
-                except NumDLError:
-                    raise
-                except Exception as error:
-                    # A defect in one study's own code (its draw, say) must not cost the next.
-                    self.errors.append(_defect(study, error))
-                    continue
-                self.watch(Event("done", study.name, self._done(results[study.name]), number))
+                with self._sparing(study):
+                    drawn.append(self._draw(number, study, options))
+            self.asking.all(self.slots.engines, drawn, len(chosen))
+            for d in drawn:
+                with self._sparing(d.study):
+                    results[d.study.name] = self._conclude(d)
             if self.errors and not results:
                 raise self.errors[0]
         except KeyboardInterrupt:
@@ -180,70 +183,32 @@ class _Run:
         self.store.set_status("complete" if len(results) == len(chosen) else "failed")
         return RunResult(results, self.store.path, self.store.manifest, self.errors)
 
-    def _done(self, result: StudyResult) -> str:
-        spent = self.store.manifest["studies"][result.name].get("seconds", {})
-        parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in spent.items())
-        return f"({parts})  {result.summary}"
+    @contextmanager
+    def _sparing(self, study: Study) -> Iterator[None]:
+        """A defect in one study's own code (its draw, say) must not cost the next."""
+        try:
+            yield
+        except NumDLError:
+            raise
+        except Exception as error:
+            self.errors.append(_defect(study, error))
 
-    def _study(self, study: Study, options: Options) -> StudyResult:
+    def _draw(self, number: int, study: Study, options: Options) -> Drawn:
         inputs = study.inputs(options)
         check_finite(study.name, inputs)
         digest = input_hash(inputs)
         self.store.save_inputs(study.name, plain_options(options), inputs, digest)
-        for engine in self.slots.engines:
-            with self._clock(study, engine.name):
-                self._observe(engine, study, options, inputs, digest)
-        if self.plan.timings and not self.store.has_timings(study.name):
-            with self._clock(study, "timing"):
-                self._time(study, options, inputs)
-        self.watch(Event("engine", study.name, "comparing"))
-        result = judge(self.store, study, options, self.plan.budget)
-        self.store.save_comparison(study.name, result.comparison.to_plain())
+        return Drawn(number, study, options, inputs, digest)
+
+    def _conclude(self, d: Drawn) -> StudyResult:
+        if self.plan.timings and not self.store.has_timings(d.study.name):
+            with self.asking.clock(d.study, "timing"):
+                self._time(d.study, d.options, d.inputs)
+        self.watch(Event("engine", d.study.name, "comparing", d.number))
+        result = judge(self.store, d.study, d.options, self.plan.budget)
+        self.store.save_comparison(d.study.name, result.comparison.to_plain())
+        self.watch(Event("done", d.study.name, result.summary, d.number))
         return result
-
-    @contextmanager
-    def _clock(self, study: Study, part: str) -> Iterator[None]:
-        """Note in the manifest what a part of the run took; a resumed one adds to it."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            seconds = self.store.manifest["studies"][study.name].setdefault("seconds", {})
-            seconds[part] = round(seconds.get(part, 0.0) + time.perf_counter() - start, 3)
-
-    def _observe(
-        self, engine: Engine, study: Study, options: Options, inputs: Any, digest: str
-    ) -> None:
-        if self.store.observation(study.name, engine.name) is not None:
-            return
-        self.watch(Event("engine", study.name, engine.name))
-        try:
-            observation = engine.observe(study, options, inputs)
-            _check_observation(observation, study, engine, digest)
-        except BadInputError:
-            raise
-        except NoRecordingError as error:
-            self.store.save_failure(study.name, engine.name, Failure(str(error), crashed=False))
-        except Exception as error:
-            # One engine's fall costs nobody else's results; a changed file is said aloud as well.
-            if isinstance(error, TamperedError):
-                self.errors.append(error)
-            self.store.save_failure(study.name, engine.name, Failure(_in_words(error)))
-        else:
-            self.store.save_observation(observation)
-            self._note_recording(observation, study, options)
-
-    def _note_recording(self, observation: Observation, study: Study, options: Options) -> None:
-        """Where a live engine's answer was once recorded, say whether it still is the same."""
-        try:
-            line = against_recording(observation, study, options)
-        except TamperedError as error:
-            self.errors.append(error)
-            return
-        if line is not None:
-            self.watch(Event("note", study.name, line))
-            notes = [*self.store.manifest["notes"], f"{study.name}: {line}"]
-            self.store.set_status("running", notes=notes)
 
     def _time(self, study: Study, options: Options, inputs: Any) -> None:
         with ExitStack() as stack:
@@ -270,29 +235,7 @@ class _Run:
 
 def _defect(study: Study, error: Exception) -> NumDLError:
     return EngineError(
-        f"study {study.name!r} {_in_words(error)}",
+        f"study {study.name!r} {in_words(error)}",
         "its inputs, quantities and claims to be made without an exception",
         "report it, or leave the study out by naming the others",
     )
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, NumDLError):
-        return str(error)
-    lines = str(error).strip().splitlines() or ["no message"]
-    return f"crashed with {type(error).__name__}: {lines[0]}"
-
-
-def _check_observation(observation: Observation, study: Study, engine: Engine, digest: str) -> None:
-    if observation.input_hash != digest:
-        raise EngineError(
-            f"engine {engine.name!r} received other bytes ({observation.input_hash[:12]}…) "
-            f"than study {study.name!r} drew",
-            f"inputs {digest[:12]}…",
-        )
-    for name, value in observation.values.items():
-        kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in KEPT:
-            raise EngineError(
-                f"engine {engine.name!r} returned {kind} for {name!r}", "an array of numbers"
-            )

@@ -38,14 +38,17 @@ def choose_engines(
     threads: int = 1,
     recordings: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
+    sequential: bool = False,
 ) -> Slots:
     """The engines of a run.
 
     `julia="auto"` takes a live Julia where one is ready, else its recordings, else none, and says
-    which; `live` insists. Raises `BadInputError` for an unknown mode or a thread count below one,
-    and `EngineError` where a live Julia is demanded and there is none.
+    which; `live` insists. With `sequential` the referee computes in this process and not beside it.
+    Raises `BadInputError` for an unknown mode or a thread count below one, and `EngineError` where
+    a live Julia is demanded and there is none.
     """
     from ..engines.referee import RefereeEngine
+    from ..engines.referee.process import RefereeProcess
     from ..engines.torch import TorchEngine
 
     if julia not in get_args(JuliaMode):
@@ -54,7 +57,7 @@ def choose_engines(
         raise BadInputError(f"{threads} threads", "a number of at least 1")
     slots = Slots([TorchEngine(device, threads)])
     _fill_julia_slot(slots, julia, recordings, say)
-    slots.engines.append(RefereeEngine())
+    slots.engines.append(RefereeEngine() if sequential else RefereeProcess())
     return slots
 
 

@@ -60,6 +60,8 @@ def sweep(
             "use loky: precision and thread counts are settings of a whole process",
         )
     options.setdefault("timings", False)
+    # Several seeds at once leave no core for a second process each.
+    options.setdefault("sequential", jobs != 1)
     _check(names, chosen[0], options)
     progress(Event("start", text=str(folder), total=len(chosen)))
     work = [joblib.delayed(_one)(names, s, str(folder), options) for s in chosen]
@@ -74,7 +76,7 @@ def sweep(
 
 
 def _check(names: Sequence[str], seed: int, options: dict[str, Any]) -> None:
-    own = {"julia", "device", "threads", "timings", "size", "budget", "engines"}
+    own = {"julia", "device", "threads", "timings", "size", "budget", "engines", "sequential"}
     settings = {k: v for k, v in options.items() if k not in own}
     Plan(tuple(names), options.get("size", "default"), {**settings, "seed": seed}).studies()
 
@@ -85,7 +87,8 @@ def _one(
     """One seed, in whatever process joblib chose; plain tuples travel back."""
     place = Path(folder) / f"seed-{seed}"
     if (place / "manifest.json").is_file():
-        result = run_all(resume=place, engines=options.get("engines"))
+        own = {k: options[k] for k in ("engines", "sequential") if k in options}
+        result = run_all(resume=place, **own)
     else:
         result = run_all(*names, seed=seed, folder=place, **options)
     rows: list[tuple[Any, ...]] = []

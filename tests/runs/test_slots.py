@@ -70,8 +70,8 @@ def kinds(slots) -> list[str]:
     return [f"{e.name}:{type(e).__name__}" for e in slots.engines]
 
 
-RECORDED = ["torch:TorchEngine", "julia:RecordedEngine", "referee:RefereeEngine"]
-LIVE = ["torch:TorchEngine", "julia:FakeJulia", "referee:RefereeEngine"]
+RECORDED = ["torch:TorchEngine", "julia:RecordedEngine", "referee:RefereeProcess"]
+LIVE = ["torch:TorchEngine", "julia:FakeJulia", "referee:RefereeProcess"]
 
 
 def test_auto_takes_a_ready_julia(julia, recordings) -> None:
@@ -102,7 +102,7 @@ def test_auto_installs_nothing_unasked_and_live_does(julia, recordings) -> None:
 def test_without_recordings_the_reason_fills_the_slot(julia, tmp_path: Path) -> None:
     julia("missing")
     slots = choose_engines("auto", recordings=tmp_path / "none")
-    assert kinds(slots) == ["torch:TorchEngine", "referee:RefereeEngine"]
+    assert kinds(slots) == ["torch:TorchEngine", "referee:RefereeProcess"]
     assert "there is none; install one" in slots.absent["julia"]
     assert "numdl record" in slots.absent["julia"]
 
@@ -146,3 +146,8 @@ def test_record_needs_a_live_julia_and_keeps_what_it_had(julia, stubs, tmp_path:
     with pytest.raises(EngineError, match="no wish"):
         record_studies("stub", "stub_two", engine=failing, folder=tmp_path, timings=False)
     assert [p.parent.name for p in tmp_path.rglob("*.json")] == ["stub"]
+
+
+def test_sequential_keeps_the_referee_in_this_process(julia) -> None:
+    slots = choose_engines("off", sequential=True)
+    assert kinds(slots) == ["torch:TorchEngine", "referee:RefereeEngine"]

@@ -54,7 +54,8 @@ class RefereeEngine:
     def observe(self, study: Study, options: Options, inputs: Arrays) -> Observation:
         module = _module(study.name)
         check_finite(study.name, inputs)
-        received = {k: np.array(v) for k, v in inputs.items()}
+        # One memory order, wherever the inputs come from: sums in doubles depend on it.
+        received = {k: np.array(v, order="C") for k, v in inputs.items()}
         bits = max(self.bits, getattr(module, "BITS", 0))
         proof = Ball(bits)
         with proof.working():
