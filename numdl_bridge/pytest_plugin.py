@@ -86,7 +86,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         (d.relative, node, d.quantity)
         for node, r in results
         for d in r.rows
-        if d.relative is not None
+        # Within the absolute tolerance nothing is left to be relative to.
+        if d.relative is not None and (d.absolute or 0.0) > d.atol
     ]
     if found:
         worst, node, quantity = max(found)

@@ -119,20 +119,21 @@ function own_ode_native(f, loss, arrays, arguments)
     rhs(u, p, t) = derivative(f, u, p, t)
     function solved(u, p; tspan=span, saveat=times, rtol=arguments["rtol"], atol=arguments["atol"])
         problem = ODEProblem{false}(rhs, u, tspan, p)
-        solution = solve(problem, METHODS[arguments["method"]](); reltol=rtol, abstol=atol, saveat)
-        length(solution.u) == length(saveat) && return solution
+        # A name of its own: an inner `solution` would be the outer one.
+        found = solve(problem, METHODS[arguments["method"]](); reltol=rtol, abstol=atol, saveat)
+        length(found.u) == length(saveat) && return found
         throw(ErrorException(
-            "DifferentialEquations.jl stopped at t = $(last(solution.t)): $(solution.retcode)",
+            "DifferentialEquations.jl stopped at t = $(last(found.t)): $(found.retcode)",
         ))
     end
     solution = solved(u0, theta)
     seconds = @elapsed solved(u0, theta)
     U = stack(solution.u)
     # Forward mode through the solver: the derivative of what the solver computes, at its steps.
-    gradient = ForwardDiff.gradient(vcat(vec(u0), vec(theta))) do v
-        u, p = reshape(v[1:length(u0)], size(u0)), rest(v, u0, theta)
-        objective(stack(solved(u, p).u))
-    end
+    gradient = ForwardDiff.gradient(
+        v -> objective(stack(solved(reshape(v[1:length(u0)], size(u0)), rest(v, u0, theta)).u)),
+        vcat(vec(u0), vec(theta)),
+    )
     back = solved(last(solution.u), theta; tspan=reverse(span), saveat=[first(times)])
     out = Dict{String,Array}(
         "solution" => U,
