@@ -17,7 +17,6 @@ using DifferentialEquations
 using Flux: Flux, Chain, Dense
 using ForwardDiff: ForwardDiff
 using OrdinaryDiffEqLowOrderRK: BS3, DP5, Euler, Midpoint, RK4
-using OrdinaryDiffEqCore: PIController
 using PrecompileTools: @compile_workload
 using ReverseDiff: ReverseDiff
 using Tracker: Tracker
@@ -28,6 +27,7 @@ include("serve.jl")
 include("answers.jl")
 include("integrators.jl")
 include("networks.jl")
+include("controllers.jl")
 include("adjoints.jl")
 include("own_models.jl")
 

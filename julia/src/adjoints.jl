@@ -43,12 +43,6 @@ function library_steps(problem, algorithm, h, n)
     return copy(integrator.u)
 end
 
-"""
-The step size controller of August 2019, with which the talk's figures were made: PI with today's
-exponents, but a growth of at most 10 from the first step on (today 10000 on the first).
-"""
-const RULES_OF_2019 = (; controller = PIController(7 / 50, 2 / 25; qmax_first_step = 10))
-
 "States at the observation times by fixed steps, `substeps` equal ones to each interval."
 function observed(fit, theta, u0 = fit.u0; step = rk4, substeps = 1)
     f(t, u) = fit.f(t, u, theta)

@@ -12,6 +12,7 @@ using ..NumDLBridge: Fit, RULES_OF_2019, STUDIES, StudyAnswer, Unavailable, cont
 const TOLERANCES = ("1e-7" => (1e-7, 1e-9), "1e-2" => (1e-2, 1e-2))
 const METHODS = (:backsolve, :reset, :interpolation, :checkpoints)
 const REFERENCE_SUBSTEPS = 40
+const SENSEALGS = ("backsolve", "checkpoints", "interpolating", "gauss")
 
 "The tolerances that the working precision can meet."
 tolerances(options) = [name => pair for (name, pair) in TOLERANCES
@@ -96,6 +97,20 @@ function today(inputs, options)
     return found
 end
 
+"SciMLSensitivity's adjoints at 1e-7, where that package is installed."
+function sciml(inputs, options)
+    fit, _ = fits(inputs)
+    found = Dict{String, Any}()
+    name, (rtol, atol) = first(TOLERANCES)
+    name in first.(tolerances(options)) || return found
+    for (k, theta) in weights(inputs, options), sensealg in SENSEALGS
+        why = sciml_missing()
+        found["gradient/sciml/$sensealg/$k"] = why === nothing ?
+            sciml_gradient(fit, theta, sensealg; rtol, atol).theta : Unavailable(why)
+    end
+    return found
+end
+
 "Steps and solution of Tsit5 as it is today, and replayed on a given grid, at iterate 0."
 function steps(inputs, options)
     found = Dict{String, Any}()
@@ -143,6 +158,7 @@ function tasks(inputs, options)
 end
 
 STUDIES["gradient_test"] = StudyAnswer(
-    ["discrete" => discrete, "continuous" => continuous, "today" => today, "steps" => steps], tasks)
+    ["discrete" => discrete, "continuous" => continuous, "today" => today, "sciml" => sciml,
+     "steps" => steps], tasks)
 
 end

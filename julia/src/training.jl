@@ -73,8 +73,9 @@ first_below(losses, thresholds = THRESHOLDS) =
 agreed(variant, options) =
     min(options["dtype"] == "float64" ? AGREED[variant] : 1, options["iterations"])
 
-"One variant, trained: losses, final weights, back-integrated initial states."
+"One variant, trained (where it is asked for): losses, final weights, back-integrated initial states."
 function trained(variant, inputs, options)
+    startswith(variant, "interpolating") && !options["interpolating"] && return Dict{String, Any}()
     run = train(gradient_of(variant, inputs), inputs["theta0"], options["iterations"])
     found = Dict{String, Any}("loss/$variant" => run.losses, "theta/$variant" => run.theta,
                               "completed/$variant" => run.completed,

@@ -183,7 +183,15 @@ def _training(double: bool) -> list[Quantity]:
             "loss after 0, 1, 2, 3 outer iterations of VarPro",
             engines=_BOTH,
             compared=double,
-            terms=(Term("iterations", 1e-6, unstable),),
+            terms=(
+                Term(
+                    "iterations",
+                    5e-4,
+                    "the reduced Gauss-Newton matrix is worse conditioned: weights perturbed by "
+                    "1e-15 change the first loss by 1e-5, the third by 5e-5 (measured, three times "
+                    "in PyTorch alone)",
+                ),
+            ),
         ),
     ]
     for name, what in (("newton", "Newton-CG, coupled"), ("varpro", "VarPro")):

@@ -35,6 +35,14 @@ _ADJOINT_ERROR = {
 }
 _RESET_ERROR = {**_ADJOINT_ERROR, ("1e-7", 1): 1e-2}
 
+SCIML = {
+    "backsolve": (_RESET_ERROR, "BacksolveAdjoint(checkpointing = false), the adjoint of 2019"),
+    "checkpoints": (_RESET_ERROR, "BacksolveAdjoint(checkpointing = true), its default"),
+    "interpolating": (_ADJOINT_ERROR, "InterpolatingAdjoint"),
+    "gauss": (_ADJOINT_ERROR, "GaussAdjoint, its default for as many parameters"),
+}
+"""SciMLSensitivity's adjoints by name; unavailable where that package is not installed."""
+
 EVERYONE, TWO = ("torch", "julia", "referee"), ("torch", "julia")
 
 
@@ -147,6 +155,13 @@ def _adaptive(add: Any, name: str, k: int) -> None:
             "u(0) as that backsolve reconstructs it; exact: (2, 0)", mode="native",
             compared=k == 0,
         )  # fmt: skip
+        for sensealg, (allowed, about) in SCIML.items():
+            add(
+                f"gradient/sciml/{sensealg}/{k}", "gradient", allowed[name, k], solver,
+                f"SciMLSensitivity's {about}, Tsit5 of today", ("julia",), mode="native",
+                compare_with=f"gradient/reference/{k}",
+                compared=not (sensealg == "backsolve" and k > 0),
+            )  # fmt: skip
 
 
 def _truth(add: Any) -> None:
