@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..compare import Difference, explain
+from ..compare import formatting as form
 from ..compare import tables as _tables
 from ..compare.verdicts import SEVERITY
 from ..errors import BadInputError
@@ -104,6 +105,11 @@ class ModelResult(StudyResult):
         if len(bad) > WORST:
             lines.append(f"and {len(bad) - WORST} more; see result.to_pandas()")
         raise DisagreementError("\n\n".join(lines))
+
+    def __str__(self) -> str:
+        spent = ", ".join(f"{name} {form.seconds(s)}" for name, s in self.seconds.items())
+        cause = f"\nlikely cause: {self.diagnosis}" if self.diagnosis else ""
+        return f"{super().__str__()}{cause}\nspent: {spent}"
 
     def _short(self) -> pd.DataFrame:
         import pandas as pd
