@@ -17,6 +17,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import rendering
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -85,3 +87,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def _as_text(*results: Any) -> str:
+    from .report.terminal import as_text
+
+    return as_text(*results)
+
+
+def _as_html(*results: Any) -> str:
+    from .report.html import fragment
+
+    return "".join(fragment(result) for result in results)
+
+
+rendering.use(text=_as_text, html=_as_html)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import rendering
 from ..compare import Comparison
 from ..compare import tables as _tables
 from ..errors import NumDLError
@@ -106,14 +107,10 @@ class StudyResult:
         return " · ".join([*counts, *claims, *crashes]) or "nothing was compared"
 
     def __str__(self) -> str:
-        from ..report.terminal import as_text
-
-        return as_text(self)
+        return rendering.text(self)
 
     def _repr_html_(self) -> str:
-        from ..report.html import fragment
-
-        return fragment(self)
+        return rendering.html(self)
 
 
 @dataclass
@@ -150,11 +147,7 @@ class RunResult(Mapping[str, StudyResult]):
         return all(result.ok for result in self.studies.values()) and not self.errors
 
     def __str__(self) -> str:
-        from ..report.terminal import as_text
-
-        return as_text(*self.studies.values())
+        return rendering.text(*self.studies.values())
 
     def _repr_html_(self) -> str:
-        from ..report.html import fragment
-
-        return "".join(fragment(result) for result in self.studies.values())
+        return rendering.html(*self.studies.values())
