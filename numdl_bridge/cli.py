@@ -6,7 +6,6 @@ in one message; 130 after Ctrl-C.
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 from typer.core import TyperGroup
 
 from . import __version__
+from .cli_console import console, parse_settings, say
+from .cli_info import doctor, list_studies
+from .cli_sweep import sweep
 from .errors import BadInputError, NumDLError
 
 if TYPE_CHECKING:
     from .runs.results import RunResult
-
-WIDTH = 100
 
 
 class _Group(TyperGroup):
@@ -209,32 +207,6 @@ def pages(
         typer.echo(html)
 
 
-def parse_settings(texts: list[str]) -> dict[str, Any]:
-    """`["samples=500", "widths=[8,16]"]` as settings; lists and numbers as JSON has them."""
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise BadInputError(f"--set {text}", "NAME=VALUE, as in --set samples=500")
-        try:
-            found[name] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name] = value
-    return found
-
-
-def console(stderr: bool = False) -> Console:
-    """A hundred columns unless the terminal is narrower; a pipe gets the full hundred."""
-    made = Console(stderr=stderr, highlight=False)
-    made.width = min(made.width, WIDTH) if made.is_terminal else WIDTH
-    return made
-
-
-def say(line: str, style: str = "") -> None:
-    """One message for people, on stderr, never cut into pieces."""
-    console(stderr=True).print(Text(line, style=style), soft_wrap=True)
-
-
 def _finish(result: RunResult, as_json: bool) -> None:
     from .report.terminal import show as show_run
 
@@ -254,9 +226,6 @@ def _finish(result: RunResult, as_json: bool) -> None:
 
 def _mount() -> None:
     """The commands that stand in modules of their own."""
-    from .cli_info import doctor, list_studies
-    from .cli_sweep import sweep
-
     app.command("list")(list_studies)
     app.command()(doctor)
     app.command()(sweep)

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .cli_console import console
 from .studies import all_studies, get_study
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def list_studies(
     study: Annotated[str | None, typer.Argument(help="one study in full")] = None,
 ) -> None:
     """List the studies; with a name, its options, quantities and claims."""
-    out = _console()
+    out = console()
     if study is not None:
         _list_one(out, get_study(study))
         return
@@ -74,7 +75,7 @@ def doctor() -> None:
     """Show what is installed on each side, which BLAS and threads, and which Julia."""
     from .runs.machine import machine, versions
 
-    out = _console()
+    out = console()
     about = machine()
     grid = _grid("", "")
     grid.show_header = False
@@ -152,9 +153,3 @@ def _grid(*columns: str) -> Table:
     for number, column in enumerate(columns):
         grid.add_column(column, overflow="fold", no_wrap=number == 0)
     return grid
-
-
-def _console() -> Console:
-    from .cli import console
-
-    return console()

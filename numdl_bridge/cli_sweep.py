@@ -9,6 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from .cli_console import console, parse_settings
+
 
 def sweep(
     studies: Annotated[list[str] | None, typer.Argument(help="all if none")] = None,
@@ -24,7 +26,6 @@ def sweep(
     csv: Annotated[Path | None, typer.Option(help="also every outcome as CSV")] = None,
 ) -> None:
     """Run studies for many seeds: how often does each claim hold?"""
-    from .cli import console, parse_settings
     from .report.progress import Progress
     from .runs.files import write_atomic
     from .runs.sweep import sweep as run_sweep

@@ -12,7 +12,8 @@ import pytest
 from stub_study import STUBS, StubEngine, changed, engines, stubs
 from typer.testing import CliRunner
 
-from numdl_bridge.cli import app, parse_settings
+from numdl_bridge.cli import app
+from numdl_bridge.cli_console import parse_settings
 from numdl_bridge.errors import BadInputError
 from numdl_bridge.runs import runner as runner_module
 from numdl_bridge.runs.recordings import RecordedEngine, record

@@ -1,0 +1,39 @@
+"""What the commands share: the console that they print on, and how settings are written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from .errors import BadInputError
+
+WIDTH = 100
+
+
+def parse_settings(texts: list[str]) -> dict[str, Any]:
+    """`["samples=500", "widths=[8,16]"]` as settings; lists and numbers as JSON has them."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise BadInputError(f"--set {text}", "NAME=VALUE, as in --set samples=500")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def console(stderr: bool = False) -> Console:
+    """A hundred columns unless the terminal is narrower; a pipe gets the full hundred."""
+    made = Console(stderr=stderr, highlight=False)
+    made.width = min(made.width, WIDTH) if made.is_terminal else WIDTH
+    return made
+
+
+def say(line: str, style: str = "") -> None:
+    """One message for people, on stderr, never cut into pieces."""
+    console(stderr=True).print(Text(line, style=style), soft_wrap=True)
