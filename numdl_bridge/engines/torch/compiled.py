@@ -34,7 +34,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from .native import KEPT, UnsupportedError
+from .native import KEPT
+from .native_code import UnsupportedError
 from .native_library import compile_graph
 
 Backend = Literal["auto", "native", "script", "eager"]
@@ -76,12 +77,16 @@ class Kernel:
     def _fits(self, args: tuple[Any, ...]) -> bool:
         if len(args) != len(self._shapes):
             return False
-        if any(tensor._version != version for tensor, version in self._watched):
-            return False
+        for tensor, version in self._watched:
+            if tensor._version != version:
+                return False
         graded = torch.is_grad_enabled()
         for value, expected in zip(args, self._shapes):
             if isinstance(value, Tensor):
-                if (value.shape, value.dtype, value.device) != expected:
+                if expected is None or expected is float:
+                    return False
+                shape, dtype, device = expected
+                if value.dtype is not dtype or value.shape != shape or value.device != device:
                     return False
                 if graded and value.requires_grad:
                     return False

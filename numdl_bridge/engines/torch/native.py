@@ -16,36 +16,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import fx
 
-CTYPES = {
-    torch.float64: "double",
-    torch.float32: "float",
-    torch.int64: "long long",
-    torch.bool: "unsigned char",
-}
-
-# Beyond this many multiplications in one product, BLAS beats plain loops.
-LARGEST_PRODUCT = 200_000
-LARGEST_WORKSPACE = 1 << 18
-
-
-class UnsupportedError(Exception):
-    """An operation, dtype or size that is not translated; the message names it."""
-
-
-@dataclass
-class Value:
-    """An array in the generated code: its shape, C type, and the C expression of an element."""
-
-    ctype: str
-    shape: tuple[int, ...]
-    at: Callable[[Sequence[str]], str]
-
+from .native_arrays import arrange, combine
+from .native_code import Generator, UnsupportedError, Value, ctype_of
 
 _FUNCTIONS = {
     name: f"{name}({{0}})"
@@ -101,70 +77,8 @@ _CONSTANTS = {"zeros_like": 0.0, "ones_like": 1.0, "zeros": 0.0, "ones": 1.0, "n
 _CONSTANTS |= {"new_ones": 1.0, "empty": 0.0, "empty_like": 0.0, "new_empty": 0.0}
 _CONSTANTS |= {"empty_permuted": 0.0, "empty_strided": 0.0}
 _SAME = {"alias", "detach", "lift_fresh_copy", "lift_fresh", "clone", "contiguous"}
-_RESHAPES = {"view", "_unsafe_view", "reshape", "_reshape_alias"}
 KEPT = ("mv", "mm", "dot", "addmm", "addmv", "bmm", "tanh_backward", "sigmoid_backward")
 """Operations that have a decomposition but are translated as they are."""
-
-
-@dataclass
-class Generator:
-    """Walks a graph and writes the body of one C function."""
-
-    lines: list[str] = field(default_factory=list)
-    bytes: int = 0
-    count: int = 0
-
-    def new_buffer(self, ctype: str, shape: Sequence[int]) -> tuple[str, Value]:
-        name, size = f"b{self.count}", max(1, math.prod(shape))
-        self.count += 1
-        self.bytes += size * (4 if ctype == "float" else 8)
-        if self.bytes > LARGEST_WORKSPACE:
-            raise UnsupportedError(
-                f"more than {LARGEST_WORKSPACE >> 10} KiB of intermediate values"
-            )
-        self.lines.append(f"{ctype} {name}[{size}];")
-        return name, buffer_value(name, ctype, shape)
-
-    def fill(
-        self, target: Value, element: Callable[[list[str]], str], shape: Sequence[int] | None = None
-    ) -> None:
-        """`target[i] = element(i)` for all i of `shape`."""
-        shape = target.shape if shape is None else shape
-        index = [f"i{d}" if n != 1 else "0" for d, n in enumerate(shape)]
-        if 0 in shape:
-            return
-        loops = [f"for(int i{d}=0;i{d}<{n};i{d}++)" for d, n in enumerate(shape) if n != 1]
-        self.lines.append(f"{''.join(loops)} {target.at(index)}={element(index)};")
-
-    def store(self, value: Value) -> Value:
-        """The value written out into a contiguous buffer."""
-        _, target = self.new_buffer(value.ctype, value.shape)
-        self.fill(target, lambda i: value.at(i))
-        return target
-
-    def reduce(self, out: Value, over: Sequence[int], start: str, update: str) -> None:
-        """A reduction: `update` has {acc} and {i0}.. for the reduced indices."""
-        index = [f"i{d}" if n != 1 else "0" for d, n in enumerate(out.shape)]
-        outer = [f"for(int i{d}=0;i{d}<{n};i{d}++)" for d, n in enumerate(out.shape) if n != 1]
-        inner = [f"for(int r{d}=0;r{d}<{n};r{d}++)" for d, n in enumerate(over)]
-        self.lines.append(
-            f"{''.join(outer)}{{{out.ctype} acc={start};{''.join(inner)}{{{update}}}"
-            f"{out.at(index)}=acc;}}"
-        )
-
-
-def buffer_value(name: str, ctype: str, shape: Sequence[int]) -> Value:
-    strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
-
-    def at(index: Sequence[str]) -> str:
-        terms = [
-            i if s == 1 else f"{s}*({i})"
-            for i, s in zip(index, strides, strict=True)
-            if i != "0" and s
-        ]
-        return f"{name}[{'+'.join(terms) or '0'}]"
-
-    return Value(ctype, tuple(shape), at)
 
 
 def _literal(number: Any) -> str:
@@ -177,12 +91,6 @@ def _literal(number: Any) -> str:
     if math.isinf(number):
         return "INFINITY" if number > 0 else "(-INFINITY)"
     return number.hex() if number >= 0 else f"({number.hex()})"
-
-
-def _ctype(dtype: torch.dtype) -> str:
-    if dtype not in CTYPES:
-        raise UnsupportedError(f"dtype {dtype}")
-    return CTYPES[dtype]
 
 
 def _broadcast(operand: Any, rank: int, ctype: str) -> Callable[[Sequence[str]], str]:
@@ -199,7 +107,7 @@ def _broadcast(operand: Any, rank: int, ctype: str) -> Callable[[Sequence[str]],
 
 def _pointwise(name: str, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Value:
     out = node.meta["val"]
-    ctype, shape = _ctype(out.dtype), tuple(out.shape)
+    ctype, shape = ctype_of(out.dtype), tuple(out.shape)
     work = ctype
     if name in _COMPARISONS:
         tensors = [a for a in args if isinstance(a, Value)]
@@ -271,8 +179,6 @@ def _name(node: fx.Node) -> str:
 
 def element_of(node: fx.Node, args: list[Any], kwargs: dict[str, Any], g: Generator) -> Any:
     """The value (or tuple of values) of one call, writing code for it where needed."""
-    from .native_arrays import arrange, combine
-
     name = _name(node)
     if name in POINTWISE:
         return _pointwise(name, node, args, kwargs)
@@ -283,17 +189,17 @@ def element_of(node: fx.Node, args: list[Any], kwargs: dict[str, Any], g: Genera
         constant = _CONSTANTS.get(name, args[0 if name == "scalar_tensor" else -1])
         if isinstance(constant, Value):
             raise UnsupportedError(f"{name} with a tensor")
-        ctype = _ctype(out.dtype)
+        ctype = ctype_of(out.dtype)
         return Value(ctype, tuple(out.shape), lambda i: f"(({ctype}){_literal(constant)})")
     if name == "arange":
         out = node.meta["val"]
         start, step = (args[0] if len(args) > 1 else 0), (args[2] if len(args) > 2 else 1)
-        ctype = _ctype(out.dtype)
+        ctype = ctype_of(out.dtype)
         return Value(ctype, tuple(out.shape), lambda i: f"(({ctype})({start}+({i[0]})*{step}))")
     if name == "copy":
         out = node.meta["val"]
-        copied = _broadcast(args[1], out.dim(), _ctype(out.dtype))
-        return Value(_ctype(out.dtype), tuple(out.shape), copied)
+        copied = _broadcast(args[1], out.dim(), ctype_of(out.dtype))
+        return Value(ctype_of(out.dtype), tuple(out.shape), copied)
     if name == "getitem":
         return args[0][args[1]]
     arranged = arrange(name, node, args, kwargs, g)

@@ -12,15 +12,9 @@ from typing import Any
 
 from torch import fx
 
-from .native import (
-    _RESHAPES,
-    LARGEST_PRODUCT,
-    Generator,
-    UnsupportedError,
-    Value,
-    _ctype,
-    buffer_value,
-)
+from .native_code import LARGEST_PRODUCT, Generator, UnsupportedError, Value, buffer_value, ctype_of
+
+_RESHAPES = {"view", "_unsafe_view", "reshape", "_reshape_alias"}
 
 Index = Sequence[str]
 
@@ -131,7 +125,7 @@ def _gather(
     out = node.meta["val"]
     rank = out.dim()
     d = kwargs.get("dim", args[1] if len(args) > 1 else 0) % rank
-    _, target = g.new_buffer(_ctype(out.dtype), tuple(out.shape))
+    _, target = g.new_buffer(ctype_of(out.dtype), tuple(out.shape))
     start = 0
     for piece in args[0]:
         if len(piece.shape) == 1 and piece.shape[0] == 0:
@@ -224,7 +218,7 @@ def _reduction(
     dims = args[1] if len(args) > 1 and args[1] is not None else list(range(rank))
     over = sorted({d % rank for d in dims} if dims else range(rank)) if rank else []
     keep = bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
-    _, target = g.new_buffer(_ctype(out.dtype), tuple(out.shape))
+    _, target = g.new_buffer(ctype_of(out.dtype), tuple(out.shape))
     kept = [d for d in range(rank) if d not in over]
     outer = [f"i{d}" if n != 1 else "0" for d, n in enumerate(target.shape)]
     index = []
@@ -256,7 +250,7 @@ def _product(
     size = {c: n for f, ls in zip(factors, (left, right)) for c, n in zip(ls, f.shape)}
     if math.prod(size.values()) > LARGEST_PRODUCT:
         raise UnsupportedError("a matrix product large enough for BLAS")
-    _, target = g.new_buffer(_ctype(out.dtype), tuple(out.shape))
+    _, target = g.new_buffer(ctype_of(out.dtype), tuple(out.shape))
     at = {c: (f"i{d}" if size[c] != 1 else "0") for d, c in enumerate(to)} | {"k": "r0"}
     a, b = (_cast(f, target.ctype, [at[c] for c in ls]) for f, ls in zip(factors, (left, right)))
     g.reduce(target, [size["k"]], "0", f"acc+={a}*{b};")

@@ -15,15 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from .native import (
-    CTYPES,
-    Generator,
-    UnsupportedError,
-    Value,
-    buffer_value,
-    element_of,
-    is_pointwise,
-)
+from .native import element_of, is_pointwise
+from .native_code import Generator, UnsupportedError, Value, buffer_value, ctype_of
 
 # -ffp-contract=off: a fused multiply-add would round differently from PyTorch's two operations.
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffp-contract=off", "-fno-math-errno")
@@ -74,6 +67,8 @@ def compile_graph(graph: fx.GraphModule, examples: tuple[Any, ...]) -> Callable[
         *[ctypes.c_void_p] * (len(constants) + len(outputs)),
     ]
     frozen = [c.detach().clone(memory_format=torch.contiguous_format) for c in constants]
+    # A step is a few microseconds: what does not change is looked up once.
+    addresses, empty = [c.data_ptr() for c in frozen], torch.empty
 
     def run(args: tuple[Any, ...]) -> Any:
         keep, plain = [], []
@@ -84,10 +79,11 @@ def compile_graph(graph: fx.GraphModule, examples: tuple[Any, ...]) -> Callable[
                 plain.append(value.data_ptr())
             elif is_tensor is not None:
                 plain.append(value)
-        results = [torch.empty(shape, dtype=dtype) for shape, dtype in outputs]
-        entry(*plain, *[c.data_ptr() for c in frozen], *[r.data_ptr() for r in results])
+        results = [empty(shape, dtype=dtype) for shape, dtype in outputs]
+        entry(*plain, *addresses, *[r.data_ptr() for r in results])
         return results[0] if single else tuple(results)
 
+    run.constants = frozen  # type: ignore[attr-defined]  # Their addresses are in use.
     return run
 
 
@@ -118,15 +114,15 @@ def translate(
                 values[node] = _passed(name)
                 parameters.append(f"double {name}")
             else:
-                values[node] = buffer_value(name, _ctype_of(meta), tuple(meta.shape))
-                parameters.append(f"const {_ctype_of(meta)} *restrict {name}")
+                values[node] = buffer_value(name, ctype_of(meta.dtype), tuple(meta.shape))
+                parameters.append(f"const {ctype_of(meta.dtype)} *restrict {name}")
         elif node.op == "get_attr":
             tensor = getattr(graph, node.target)
             values[node] = buffer_value(
-                f"c{len(constants)}", _ctype_of(tensor), tuple(tensor.shape)
+                f"c{len(constants)}", ctype_of(tensor.dtype), tuple(tensor.shape)
             )
             constants.append(tensor)
-            closed.append(f"const {_ctype_of(tensor)} *restrict c{len(closed)}")
+            closed.append(f"const {ctype_of(tensor.dtype)} *restrict c{len(closed)}")
         elif node.op == "call_function":
             value = element_of(node, list(take(node.args)), dict(take(node.kwargs)), g)
             alone = len(node.users) == 1 and all(is_pointwise(u) for u in node.users)
@@ -149,9 +145,3 @@ def translate(
 
 def _passed(name: str) -> Value:
     return Value("double", (), lambda index: name)
-
-
-def _ctype_of(tensor: Tensor) -> str:
-    if tensor.dtype not in CTYPES:
-        raise UnsupportedError(f"dtype {tensor.dtype}")
-    return CTYPES[tensor.dtype]
