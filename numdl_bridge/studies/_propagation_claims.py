@@ -8,6 +8,13 @@ import numpy as np
 
 from .contract import Arrays, Claim, Decision
 
+SHIFT = 0.1
+"""What the shifted matrix of the stability tables has less on its diagonal."""
+
+HW_GRID = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 1.9, 2.1, 2.75, 2.82, 2.84, 3.0)
+"""Step sizes in units of 1/spectral radius. Limits in between: 2 (Euler, real), 0.198 (Euler,
+shifted), 2.785 (RK4, real), 2*sqrt(2) = 2.828 (RK4, imaginary)."""
+
 _NETS = {
     "mlp": ("K1", "b1", "Y0"),
     "resnet": ("K1", "b1", "Y0"),
@@ -64,8 +71,6 @@ def _forward_mode(values: Arrays, options: Any) -> Decision:
 
 
 def _euler_antisymmetric(values: Arrays, options: Any) -> Decision:
-    from .propagation import HW_GRID
-
     growth = np.asarray(values["growth/forward_euler"], dtype=float)[1]
     exact = np.sqrt(1 + np.array(HW_GRID) ** 2)
     error = float(np.max(np.abs(growth / exact - 1)))
@@ -75,8 +80,6 @@ def _euler_antisymmetric(values: Arrays, options: Any) -> Decision:
 
 
 def _euler_shifted(values: Arrays, options: Any) -> Decision:
-    from .propagation import HW_GRID, SHIFT
-
     growth = np.asarray(values["growth/forward_euler"], dtype=float)[2]
     limit = 2 * SHIFT / (SHIFT**2 + 1)
     stable = np.array(HW_GRID) < limit
@@ -85,8 +88,6 @@ def _euler_shifted(values: Arrays, options: Any) -> Decision:
 
 
 def _euler_symmetric(values: Arrays, options: Any) -> Decision:
-    from .propagation import HW_GRID
-
     growth = np.asarray(values["growth/forward_euler"], dtype=float)[0]
     stable = np.array(HW_GRID) < 2
     holds = bool((growth[stable] < 1).all() and (growth[~stable] > 1).all())
@@ -94,8 +95,6 @@ def _euler_symmetric(values: Arrays, options: Any) -> Decision:
 
 
 def _rk4_antisymmetric(values: Arrays, options: Any) -> Decision:
-    from .propagation import HW_GRID
-
     growth = np.asarray(values["growth/rk4"], dtype=float)[1]
     hw = np.array(HW_GRID)
     stable = hw < np.sqrt(8)

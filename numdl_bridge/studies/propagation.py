@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from ..errors import BadInputError
-from ._propagation_claims import claims
+from ._propagation_claims import HW_GRID, SHIFT, claims
 from .contract import Options, Quantity, Study
 
 ARCHITECTURES = {
@@ -35,11 +35,6 @@ blocks, each flattened in C order (row by row, the index of the power of t first
 STABILITY_KINDS = ("symmetric", "antisymmetric", "shifted")
 """Rows of the stability tables: K symmetric negative definite with spectral radius 1, K = A - A^T
 with spectral radius 1, and the latter minus SHIFT times the identity."""
-
-SHIFT = 0.1
-HW_GRID = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 1.9, 2.1, 2.75, 2.82, 2.84, 3.0)
-"""Step sizes in units of 1/spectral radius. Limits in between: 2 (Euler, real), 0.198 (Euler,
-shifted), 2.785 (RK4, real), 2*sqrt(2) = 2.828 (RK4, imaginary)."""
 
 N_ENERGY = 5
 """The nonlinear experiment uses the first five step sizes: beyond them the maps are chaotic."""
