@@ -155,3 +155,13 @@ def test_claims_hold_on_the_published_grid() -> None:
     assert not comparison.disagreements
     assert not comparison.failed_claims
     assert sum(c.holds is True for c in comparison.claims) == 4
+
+
+def test_a_surface_is_the_same_on_any_number_of_threads() -> None:
+    options = STUDY.configure("quick", grid=41)
+    inputs = {k: torch.from_numpy(np.asarray(v)) for k, v in STUDY.inputs(options).items()}
+    C = target(inputs["Y0"])
+    points = grid(inputs["axis"])
+    one, two, three = (surfaces(points, inputs["Y0"], C, 10, threads) for threads in (1, 2, 3))
+    assert torch.equal(one, two)
+    assert torch.equal(one, three)

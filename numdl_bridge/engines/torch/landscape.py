@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -60,12 +61,15 @@ def loss(theta: torch.Tensor, Y0: torch.Tensor, C: torch.Tensor, n: int) -> torc
     return (forward(theta, Y0, n) - C).square().sum((-2, -1)) / 2
 
 
-def surfaces(theta: torch.Tensor, Y0: torch.Tensor, C: torch.Tensor, n: int) -> torch.Tensor:
+def surfaces(
+    theta: torch.Tensor, Y0: torch.Tensor, C: torch.Tensor, n: int, threads: int = 0
+) -> torch.Tensor:
     """Phi_n at every theta `(2, points)` for every set of data `(3, samples, sets)`.
 
     Returns `(points, sets)`. One batched computation over all pairs (point, set): contiguous
     `(channel, sample, pair)` arrays, operations in place, in chunks that fit into the cache.
-    Chunks are shared between `torch.get_num_threads()` threads.
+    Chunks are shared between `threads` threads, `torch.get_num_threads()` unless given; the values
+    do not depend on how many.
 
     tanh(z) = 2 (sigmoid(2 z) - 1/2) is used because torch's float64 sigmoid is several times
     faster than its tanh. Its absolute error of one unit roundoff, times h, is no more than what
@@ -95,7 +99,7 @@ def surfaces(theta: torch.Tensor, Y0: torch.Tensor, C: torch.Tensor, n: int) -> 
     total, step = points * sets, max(1, CHUNK // samples)
     if Y0.device.type != "cpu":
         step *= 1000  # an accelerator wants long operations; its memory holds them
-    with torch.no_grad(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    with torch.no_grad(), ThreadPoolExecutor(threads or torch.get_num_threads()) as pool:
         list(pool.map(lambda a: work(a, min(a + step, total)), range(0, total, step)))
     return out.reshape(sets, points).T
 
@@ -173,8 +177,11 @@ def answer(inputs: dict[str, torch.Tensor], options: LandscapeOptions) -> dict[s
         values[f"gradient/N={n}"] = _gradient(theta, first, C1, n)
         values[f"gradient/N={n}/forward"] = _forward_gradient(theta, first, C1, n)
     points = grid(axis)
+    # Only the values are wanted here, and they do not depend on threads; `tasks` are timed on as
+    # many as were asked for.
+    threads = max(torch.get_num_threads(), min(2, os.cpu_count() or 1))
     for n in (UNSTABLE, STABLE):
-        Phi = surfaces(points, data, C, n)
+        Phi = surfaces(points, data, C, n, threads)
         train, test = Phi[:, :seeds], Phi[:, seeds:]
         surface = train.reshape(m, m, seeds)
         values[f"surface/N={n}"] = surface[:, :, 0]
