@@ -20,41 +20,48 @@ function mirrored(arrays, arguments)
 end
 
 function mirrored_of(sandbox, loss, arrays, arguments)
-    part(prefix) = Dict(
-        chopprefix(k, prefix) => v for (k, v) in arrays if startswith(k, prefix)
-    )
+    part(prefix) = Dict(chopprefix(k, prefix) => v for (k, v) in arrays if startswith(k, prefix))
     inputs = part("input/")
     x = Tuple(inputs[string(k)] for k in 0:length(inputs)-1)
-    # Batch normalisation moves its running statistics: each use gets a model of its own.
-    fresh() = sandbox.build(deepcopy(part("weight/")))
-    objective(y) = loss === nothing ? sum(arrays["cotangent"] .* y) : checked(loss(y))
-
-    steps = sandbox.activations(fresh(), x...)
-    output = sandbox.forward(fresh(), x...)
-    if loss === nothing && size(output) != size(arrays["cotangent"])
-        throw(DimensionMismatch(
-            "the mirrored module returned size $(size(output)), torch's output reversed has " *
+    model = sandbox.build(part("weight/"))
+    function objective(y)
+        loss === nothing || return checked(loss(y))
+        size(y) == size(arrays["cotangent"]) || throw(DimensionMismatch(
+            "the mirrored module returned size $(size(y)), torch's output reversed has " *
             "$(size(arrays["cotangent"]))",
         ))
+        return sum(arrays["cotangent"] .* y)
     end
-    model = fresh()
-    run() = Zygote.withgradient((m, x) -> objective(sandbox.forward(m, x...)), model, x)
-    result = run()
-    seconds = @elapsed run()
-    of_model, of_inputs = result.grad
-    out = Dict{String,Array}("output" => wrap(output), "loss" => wrap(result.val))
-    for (name, value) in pairs(steps)
-        value isa AbstractArray{<:Real} && (out["step/$name"] = Array(value))
+    (value, steps, of_model, of_inputs), seconds =
+        timed(() -> forward_and_back(sandbox, objective, model, x))
+
+    out = Dict{String,Array}("output" => wrap(steps.output), "loss" => wrap(value))
+    for (name, result) in pairs(steps)
+        name !== :output && result isa AbstractArray{<:Real} && (out["step/$name"] = Array(result))
     end
     for (name, path) in arguments["paths"]
         out["gradient/$name"] = wrap(filled(follow(of_model, path), follow(model, path)))
     end
-    for (k, value) in enumerate(x)
-        eltype(value) <: AbstractFloat || continue
+    for (k, input) in enumerate(x)
+        eltype(input) <: AbstractFloat || continue
         found = of_inputs === nothing ? nothing : of_inputs[k]
-        out["gradient of input/$(k - 1)"] = wrap(filled(found, value))
+        out["gradient of input/$(k - 1)"] = wrap(filled(found, input))
     end
     return answered(arrays, out, "seconds" => seconds)
+end
+
+"""
+Loss, the output of every step, and the gradients of the loss in the model and in its inputs: one pass
+forward and one back, since a user's model may be expensive.
+"""
+function forward_and_back(sandbox, objective, model, x)
+    (loss, steps), back = Zygote.pullback((m, x) -> loss_and_steps(sandbox, objective, m, x), model, x)
+    return loss, steps, back((one(loss), nothing))...
+end
+
+function loss_and_steps(sandbox, objective, model, x)
+    steps = sandbox.activations(model, x...)
+    return objective(steps.output), steps
 end
 
 "The field of `x` at the end of a path; whole numbers count the entries of a tuple from zero."

@@ -44,10 +44,10 @@ function own_ode_aligned(f, loss, arrays, arguments)
     observed(u, p) = stack(states(u, p)[marks])
     untouched(f, u0, theta, first(grid))
 
-    gradients() = Zygote.withgradient((u, p) -> objective(observed(u, p)), u0, theta)
     U = observed(u0, theta)
-    result = gradients()
-    seconds = @elapsed gradients()
+    result, seconds = timed() do
+        Zygote.withgradient((u, p) -> objective(observed(u, p)), u0, theta)
+    end
     forward = ForwardDiff.gradient(
         v -> objective(observed(reshape(v[1:length(u0)], size(u0)), rest(v, u0, theta))),
         vcat(vec(u0), vec(theta)),
@@ -126,8 +126,7 @@ function own_ode_native(f, loss, arrays, arguments)
             "DifferentialEquations.jl stopped at t = $(last(found.t)): $(found.retcode)",
         ))
     end
-    solution = solved(u0, theta)
-    seconds = @elapsed solved(u0, theta)
+    solution, seconds = timed(() -> solved(u0, theta))
     U = stack(solution.u)
     # Forward mode through the solver: the derivative of what the solver computes, at its steps.
     gradient = ForwardDiff.gradient(

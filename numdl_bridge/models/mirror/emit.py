@@ -68,9 +68,15 @@ class Emitter:
             elif step.kind == "parameter":
                 lines.append(f"    {step.name} = model.{self.keys[step.target]}")
             elif step.kind == "output":
-                result = f"(; {', '.join(kept)})" if traced else self._output(step)
+                result = self._output(step)
+                if traced:
+                    result = f"(; {', '.join(kept)}, output={result})"
                 lines.append(f"    return {result}")
-        about = "The output of every step, by name." if traced else "The model's output."
+        about = (
+            "The output of every step, by name, and the model's."
+            if traced
+            else "The model's output."
+        )
         inputs = ", ".join(self.inputs)
         body = "\n".join(lines)
         return f'"{about}"\nfunction {name}(model, {inputs})\n{body}\nend'

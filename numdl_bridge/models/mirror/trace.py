@@ -45,7 +45,18 @@ class Ref:
     name: str
 
 
-_TAKEN = {"end", "function", "begin", "let", "in", "model", "build", "forward", "activations"}
+_TAKEN = {
+    "end",
+    "function",
+    "begin",
+    "let",
+    "in",
+    "model",
+    "build",
+    "forward",
+    "activations",
+    "output",
+}
 _TAKEN |= {text.split(".")[0].split("(")[0] for text in ELEMENTWISE.values()} | set(FUNCTIONS)
 _TAKEN |= {"logsoftmax", "leakyrelu", "dropdims", "reshape", "permutedims", "size", "ndims"}
 
