@@ -56,20 +56,24 @@ def choose_engines(
     if threads < 1:
         raise BadInputError(f"{threads} threads", "a number of at least 1")
     slots = Slots([TorchEngine(device, threads)])
-    _fill_julia_slot(slots, julia, recordings, say)
+    _fill_julia_slot(slots, julia, recordings, say, threads)
     slots.engines.append(RefereeEngine() if sequential else RefereeProcess())
     return slots
 
 
 def _fill_julia_slot(
-    slots: Slots, mode: str, recordings: Path | None, say: Callable[[str], None]
+    slots: Slots,
+    mode: str,
+    recordings: Path | None,
+    say: Callable[[str], None],
+    threads: int,
 ) -> None:
     if mode == "off":
         slots.absent["julia"] = "switched off by --julia off"
         return
     reason = None
     if mode in ("live", "auto"):
-        live, reason = live_julia(insist=mode == "live", say=say)
+        live, reason = live_julia(mode == "live", say, threads)
         if live is not None:
             slots.engines.append(live)
             return
@@ -89,7 +93,7 @@ def _fill_julia_slot(
 
 
 def live_julia(
-    insist: bool = False, say: Callable[[str], None] = lambda line: None
+    insist: bool = False, say: Callable[[str], None] = lambda line: None, threads: int = 1
 ) -> tuple[Engine | None, str | None]:
     """The Julia engine, started, or None with the reason why there is none.
 
@@ -98,7 +102,7 @@ def live_julia(
     """
     from ..engines.julia.engine import JuliaEngine
 
-    engine = JuliaEngine(progress=say)
+    engine = JuliaEngine(progress=say, threads=threads)
     found = engine.readiness()
     if found.state == "missing" or (found.state == "installable" and not insist):
         return None, f"{found.reason}; {found.remedy}" if found.remedy else found.reason

@@ -7,6 +7,7 @@ import socket
 import stat
 import time
 import tomllib
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -236,3 +237,9 @@ def test_command_line(home):
     out = run(cli_julia.app, ["setup", "--exe", "/bin/true", "--project", str(home / "new")])
     assert out.exit_code == 2
     assert "Traceback" not in out.output
+
+
+def test_more_threads_reach_julia_and_its_blas() -> None:
+    env = replace(resolve(environ={}), threads=3).environment({"OMP_NUM_THREADS": "8"})
+    assert {v for k, v in env.items() if k.endswith("_NUM_THREADS")} == {"3"}
+    assert env["PYTHON_JULIACALL_THREADS"] == "3"

@@ -28,8 +28,9 @@ class FakeJulia(StubEngine):
     state, starts = "ready", True
     opened: list[FakeJulia]
 
-    def __init__(self, progress=None) -> None:
+    def __init__(self, progress=None, threads: int = 1) -> None:
         super().__init__("julia")
+        self.threads = threads
         self.running = False
         type(self).opened.append(self)
 
@@ -118,6 +119,12 @@ def test_recorded_and_off_never_look_for_julia(julia, recordings) -> None:
     assert kinds(choose_engines("recorded", recordings=recordings)) == RECORDED
     assert choose_engines("off", recordings=recordings).absent["julia"]
     assert FakeJulia.opened == []
+
+
+def test_threads_are_both_languages(julia) -> None:
+    julia("ready")
+    torch, live, _ = choose_engines("live", threads=3).engines
+    assert (torch.threads, live.threads) == (3, 3)
 
 
 def test_a_wrong_mode_or_thread_count_is_named(julia) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class JuliaEngine:
     - `progress`: takes one line for each phase of a start.
     - `timeout`: seconds that one part of a study may take.
     - `worker`: another worker than the one of `settings` (for tests).
+    - `threads`: of Julia and of its BLAS, where `settings` are looked up.
     """
 
     name = "julia"
@@ -45,8 +47,9 @@ class JuliaEngine:
         progress: Progress | None = None,
         timeout: float = PART_SECONDS,
         worker: Worker | None = None,
+        threads: int = 1,
     ) -> None:
-        self.settings = resolve() if settings is None else settings
+        self.settings = replace(resolve(), threads=threads) if settings is None else settings
         self.worker = worker or Worker(self.settings, progress)
         self.timeout = timeout
         self._readiness: Readiness | None = None

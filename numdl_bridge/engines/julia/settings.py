@@ -39,11 +39,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Settings:
-    """The three options; see the module's text for the order in which they are looked up."""
+    """The three options; see the module's text for the order in which they are looked up.
+
+    `threads`: of Julia and of its BLAS.
+    """
 
     exe: Option
     project: Option
     depot: Option
+    threads: int = 1
 
     @property
     def options(self) -> tuple[Option, Option, Option]:
@@ -57,8 +61,8 @@ class Settings:
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """The worker's whole environment; the parent's own is never touched.
 
-        One thread everywhere, signals handled by Julia (so that a stack overflow is an exception
-        and not the end of the process), no startup file.
+        `threads` threads everywhere, no startup file, and signals handled by Julia (so that a stack
+        overflow is an exception and not the end of the process).
         """
         drop = ("PYTHON_JULIACALL_", "PYTHON_JULIAPKG_", "JULIA_LOAD_PATH", "JULIA_PROJECT")
         out = {k: v for k, v in inherited.items() if not k.startswith(drop)}
@@ -75,9 +79,9 @@ class Settings:
         if self.depot.value is not None:
             out["JULIA_DEPOT_PATH"] = self.depot.value
         for name in ("OPENBLAS", "MKL", "OMP", "GOTO", "JULIA"):
-            out[f"{name}_NUM_THREADS"] = "1"
+            out[f"{name}_NUM_THREADS"] = str(self.threads)
         out |= {
-            "PYTHON_JULIACALL_THREADS": "1",
+            "PYTHON_JULIACALL_THREADS": str(self.threads),
             "PYTHON_JULIACALL_HANDLE_SIGNALS": "yes",
             "PYTHON_JULIACALL_STARTUP_FILE": "no",
             "PYTHON_JULIACALL_AUTOLOAD_IPYTHON_EXTENSION": "no",
@@ -112,7 +116,7 @@ def resolve(
         else:
             option = Option(name, None, JULIAPKG if name != "depot" else "Julia's default")
         found[name] = option
-    settings = Settings(**found)
+    settings = Settings(found["exe"], found["project"], found["depot"])
     pair = (settings.exe, settings.project)
     if (pair[0].value is None) != (pair[1].value is None):
         named, other = pair if pair[0].value is not None else pair[::-1]
