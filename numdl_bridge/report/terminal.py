@@ -11,10 +11,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..runs.results import RunResult, StudyResult
+from ..runs.store import ROOT
 from . import rows
 
 WIDTH = 100
 MOST_ROWS = 60
+MOST_ROWS_OF_MANY = 15
+"""Rows of a table where several studies are printed one after the other."""
+
 _STYLES = {
     "agree": "",
     "agree within budget": "cyan",
@@ -35,45 +39,52 @@ def as_text(*results: StudyResult, width: int = WIDTH) -> str:
 
 
 def show(console: Console, run: RunResult) -> None:
-    """Print a whole run: every study, then one line each and where the run is kept."""
+    """Print a whole run: every study, then one line each, where the run is kept, and what next."""
+    most = MOST_ROWS if len(run) == 1 else MOST_ROWS_OF_MANY
     for result in run.values():
-        console.print(study(result))
+        console.print(study(result, most))
     console.print(overview(run))
 
 
-def study(result: StudyResult) -> RenderableType:
-    """One study: question, the tables, claims, published figures, remarks."""
+def study(result: StudyResult, most: int = MOST_ROWS) -> RenderableType:
+    """One study: question, the tables (`most` rows each), claims, published figures, remarks."""
     parts: list[RenderableType] = [
         Rule(Text(f" {result.study.title} ", style="bold"), style="dim", align="left"),
         Text(f"{result.study.question}", style="italic"),
         Text(f"{result.name} · {_options(result)}", style="dim"),
         Text(),
     ]
-    parts += [table_of(t) for t in rows.all_tables(result)]
+    parts += [table_of(t, most) for t in rows.all_tables(result)]
     for verdict, line in rows.remarks(result):
         parts.append(Padding(Text(line, style=_STYLES[verdict]), (0, 0, 0, 1), expand=False))
     return Group(*parts, Text())
 
 
-def table_of(table: rows.Table) -> RenderableType:
-    """A table in the package's one style."""
+def table_of(table: rows.Table, most: int = MOST_ROWS) -> RenderableType:
+    """A table in the package's one style: its first rows, and every one that disagrees."""
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in table.columns:
         named = column == table.title.lower()
         grid.add_column(
             Text(table.title, style="bold not dim") if named else Text(column), overflow="fold"
         )
-    for cells, verdict in list(zip(table.rows, table.verdicts))[:MOST_ROWS]:
+    shown = [
+        row
+        for number, row in enumerate(zip(table.rows, table.verdicts))
+        if number < most or row[1] == "disagree" or table.title == "Claims"
+    ]
+    for cells, verdict in shown:
         style = _STYLES[verdict] if verdict else ""
         grid.add_row(*[Text(c, style=style) for c in cells])
-    hidden = len(table.rows) - MOST_ROWS
-    more = [f"and {hidden} more; `numdl pages` writes them all"] if hidden > 0 else []
+    hidden = len(table.rows) - len(shown)
+    how = "`numdl show RUN STUDY`" if most < MOST_ROWS else "`numdl pages`"
+    more = [f"and {hidden} more, none of which disagrees; {how} has them all"] if hidden else []
     notes = [Text(f"  {n}", style="dim") for n in [*more, *table.notes]]
     return Padding(Group(grid, *notes), (0, 0, 1, 1), expand=False)
 
 
 def overview(run: RunResult) -> RenderableType:
-    """One line a study, then where the run is kept."""
+    """One line a study, then where the run is kept and what to do now."""
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for result in run.values():
         mark = Text("✓", style="green") if result.ok else Text("✗", style="bold red")
@@ -81,7 +92,31 @@ def overview(run: RunResult) -> RenderableType:
     legend = "✓ agree   ≈ agree within budget   ∗ explained   ✗ disagree   – unavailable"
     notes = [Text(note, style="dim") for note in run.manifest.get("notes", [])]
     kept = Text(f"kept in {run.folder}")
-    return Group(Rule(style="dim"), grid, Text(), *notes, Text(legend, style="dim"), kept)
+    told = [Text(line, style="dim") for line in next_steps(run)]
+    return Group(Rule(style="dim"), grid, Text(), *notes, Text(legend, style="dim"), kept, *told)
+
+
+def next_steps(run: RunResult) -> list[str]:
+    """The commands that make sense after this run, a line each."""
+    # Runs of a plain `numdl run` are found by `last`; others by their path.
+    name = "last" if run.folder.parent == ROOT else str(run.folder)
+    status = run.manifest["status"]
+    steps = []
+    if status != "complete":
+        steps.append((f"numdl run --resume --out {run.folder}", f"goes on ({status} now)"))
+    steps.append((f"numdl show {name}", "prints this again"))
+    if status == "complete":
+        steps.append((f"numdl pages {name} --folder pages", "writes it as pages, with figures"))
+    if not any("julia" in result.values for result in run.values()):
+        steps.append(("numdl julia setup", "prepares a Julia to compare with"))
+    elif all(result.observations["julia"].recorded for result in _with_julia(run)):
+        steps.append(("numdl julia setup", "prepares a live Julia, with timings"))
+    width = max(len(command) for command, _ in steps)
+    return [f"  {command:<{width}}  {what}" for command, what in steps]
+
+
+def _with_julia(run: RunResult) -> list[StudyResult]:
+    return [result for result in run.values() if "julia" in result.observations]
 
 
 def _options(result: StudyResult) -> str:

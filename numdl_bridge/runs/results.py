@@ -12,7 +12,7 @@ import numpy as np
 from .. import rendering
 from ..compare import Comparison
 from ..compare import tables as _tables
-from ..errors import NumDLError
+from ..errors import NumDLError, UnknownNameError
 from ..studies.contract import Options, Study
 from ..studies.observation import Observation
 
@@ -134,6 +134,17 @@ class RunResult(Mapping[str, StudyResult]):
         if name not in self.studies:
             raise KeyError(f"no study {name!r} in this run, only {', '.join(self.studies)}")
         return self.studies[name]
+
+    def only(self, *names: str) -> RunResult:
+        """The same run with some of its studies; all of them when none is named."""
+        unknown = [n for n in names if n not in self.studies]
+        if unknown:
+            raise UnknownNameError(
+                f"no study {', '.join(unknown)} in run {self.folder}",
+                f"some of {', '.join(self.studies)}",
+            )
+        chosen = {n: r for n, r in self.studies.items() if n in names or not names}
+        return RunResult(chosen, self.folder, self.manifest, self.errors)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.studies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from rich.console import Console
 from stub_study import STUBS, StubEngine, changed, engines
 
 from numdl_bridge.errors import BadInputError
-from numdl_bridge.report import rows
+from numdl_bridge.report import rows, terminal
 from numdl_bridge.report.figures import DRAWINGS, svg
 from numdl_bridge.report.html import fragment, page
 from numdl_bridge.report.machine_readable import run_as_json
@@ -178,3 +180,16 @@ def test_figures_are_reproducible_svg_and_absent_without_their_arrays() -> None:
         assert svg(run["stub"]) is None
     finally:
         del DRAWINGS["stub"]
+
+
+def test_a_long_table_is_cut_but_never_a_disagreement() -> None:
+    table = rows.Table("Gradients", ["gradients", "torch"])
+    for n in range(40):
+        table.add(f"row{n}", "1", verdict="disagree" if n == 33 else "agree")
+    console = Console(file=io.StringIO(), width=100)
+    console.print(terminal.table_of(table, 10))
+    text = console.file.getvalue()
+    assert "row9 " in text
+    assert "row10 " not in text
+    assert "row33" in text
+    assert "and 29 more, none of which disagrees; `numdl show RUN STUDY`" in text
