@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import __version__
+from .cli_compare import compare
 from .cli_console import console, parse_settings, say
 from .cli_info import doctor, list_studies
 from .cli_sweep import sweep
@@ -137,11 +138,11 @@ def run(
 
 
 @app.command()
-def show(name: RunName = "last", as_json: Json = False) -> None:
-    """Print a run that is kept on disk."""
+def show(name: RunName = "last", studies: Studies = None, as_json: Json = False) -> None:
+    """Print a run that is kept on disk, or some of its studies with all rows."""
     from .runs.judging import open_run
 
-    _finish(open_run(name), as_json)
+    _finish(open_run(name).only(*(studies or [])), as_json)
 
 
 @app.command()
@@ -229,6 +230,7 @@ def _mount() -> None:
     app.command("list")(list_studies)
     app.command()(doctor)
     app.command()(sweep)
+    app.command()(compare)
     if find_spec(f"{__package__}.cli_julia"):
         app.add_typer(import_module(f"{__package__}.cli_julia").app, name="julia")
 

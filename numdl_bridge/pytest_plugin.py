@@ -19,8 +19,6 @@ import pytest
 if TYPE_CHECKING:
     from .models.bridge import Bridge
 
-FOLDER = "numdl_recordings"
-
 _KEY: pytest.StashKey[list[tuple[str, Any]]] = pytest.StashKey()
 
 
@@ -35,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--numdl-record",
         action="store_true",
-        help=f"keep live Julia's answers beside the tests, in {FOLDER}/",
+        help="keep live Julia's answers beside the tests, in numdl_recordings/",
     )
 
 
@@ -54,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def bridge(request: pytest.FixtureRequest) -> Bridge:
     """`compare_gradients`, `compare_ode` and `compare_module`; skipped with --numdl-julia=off."""
-    from .models.bridge import Bridge
+    from .models.bridge import Bridge, recordings_beside
 
     config = request.config
     mode = config.getoption("--numdl-julia")
@@ -64,7 +62,7 @@ def bridge(request: pytest.FixtureRequest) -> Bridge:
     made = Bridge(
         name=f"{path.stem}.{request.node.name}",
         julia=mode,
-        recordings=path.parent / FOLDER,
+        recordings=recordings_beside(path),
         keep=config.getoption("--numdl-record"),
     )
     config.stash[_KEY].append((request.node.nodeid, made))

@@ -257,3 +257,26 @@ def test_every_public_name_is_there() -> None:
     assert set(numdl_bridge.__all__) <= set(dir(numdl_bridge))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         numdl_bridge.nonsense  # noqa: B018
+
+
+def test_a_run_ends_with_where_it_is_and_what_next(numdl, tmp_path) -> None:
+    lines = numdl("run", "stub", *QUICK).stdout.rstrip().splitlines()
+    kept = next(i for i, line in enumerate(lines) if line.startswith("kept in numdl-runs/"))
+    assert [line.split("  ")[1] for line in lines[kept + 1 :]] == [
+        "numdl show last",
+        "numdl pages last --folder pages",
+    ]
+    numdl.engines = lambda: [StubEngine("torch"), StubEngine("referee")]
+    elsewhere = tmp_path / "elsewhere"
+    out = numdl("run", "stub", *QUICK, "--out", elsewhere).stdout
+    assert f"numdl show {elsewhere}" in out
+    assert "numdl julia setup" in out
+
+
+def test_some_studies_of_a_run_are_shown(numdl) -> None:
+    numdl("run", "stub", "stub_two", *QUICK)
+    shown = numdl("show", "last", "stub_two")
+    assert shown.exit_code == 0
+    assert "The study stub_two" in shown.stdout
+    assert "The study stub " not in shown.stdout
+    assert "no study nope in run" in one_message(numdl("show", "last", "nope"))

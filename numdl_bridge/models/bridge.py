@@ -14,6 +14,11 @@ from .ode import compare_ode
 from .result import ModelResult
 
 
+def recordings_beside(file: Path) -> Path:
+    """Where the recordings of a test or case file are kept."""
+    return file.parent / "numdl_recordings"
+
+
 @dataclass
 class Bridge:
     """`compare_gradients`, `compare_ode` and `compare_module`, with recordings kept in one place.
