@@ -155,9 +155,9 @@ def _adaptive(add: Any, name: str, k: int) -> None:
             "u(0) as that backsolve reconstructs it; exact: (2, 0)", mode="native",
             compared=k == 0,
         )  # fmt: skip
-        for sensealg, (allowed, about) in SCIML.items():
+        for sensealg, (sizes, about) in SCIML.items():
             add(
-                f"gradient/sciml/{sensealg}/{k}", "gradient", allowed[name, k], solver,
+                f"gradient/sciml/{sensealg}/{k}", "gradient", sizes[name, k], solver,
                 f"SciMLSensitivity's {about}, Tsit5 of today", ("julia",), mode="native",
                 compare_with=f"gradient/reference/{k}",
                 compared=not (sensealg == "backsolve" and k > 0),
