@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -48,6 +49,10 @@ def answer(sink, header, arrays):
     elif function == "chatter":
         os.write(1, b"printed to stdout\n")  # what Julia's println does
         reply(sink, number, {"stdin": os.read(0, 1).decode()})
+    elif function == "spawn and die":  # as Julia does when it precompiles
+        helper = subprocess.Popen(["sleep", "600"])
+        Path(arguments["file"]).write_text(str(helper.pid))
+        os.kill(os.getpid(), signal.SIGSEGV)
     elif function == "throw":
         message = "DomainError with -1.0:\nsqrt was called with a negative real argument"
         frames.send(

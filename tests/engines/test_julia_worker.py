@@ -163,6 +163,13 @@ def test_crash_is_told_with_the_last_words(worker):
     assert worker.call("echo", {}, {"n": 2}).data == {"n": 2}
 
 
+def test_what_a_crashed_child_had_started_ends_too(worker, tmp_path):
+    file = tmp_path / "pid"
+    with pytest.raises(WorkerDiedError, match="SIGSEGV"):
+        worker.call("spawn and die", {}, {"file": str(file)}, repeat=False)
+    assert gone(int(file.read_text()))
+
+
 def test_repeat_can_be_forbidden(worker):
     with pytest.raises(WorkerDiedError):
         worker.call("die", repeat=False)

@@ -45,7 +45,10 @@ class Process:
         """What the child printed last, after waiting a moment for it to arrive."""
         if self.reader is not None:
             self.reader.join(timeout=1.0)
-        return shorten("\n".join(list(self.stderr)[-15:]))
+        lines = list(self.stderr)
+        # A crash says what it was before pages of addresses.
+        crash = next((i for i, line in enumerate(lines) if "] signal (" in line), None)
+        return shorten("\n".join(lines[-15:] if crash is None else lines[crash : crash + 6]))
 
 
 class Watch:
@@ -122,16 +125,16 @@ def _drain(stream: BinaryIO, kept: deque[str], progress: Progress) -> None:
 
 
 def _kill_group(popen: subprocess.Popen[bytes]) -> None:
-    """Kill the child and what it started (Julia's precompilation runs in processes of its own)."""
-    if popen.returncode is not None:
-        return
-    try:
-        if os.name == "posix":
-            os.killpg(popen.pid, signal.SIGKILL)
-        else:
-            popen.kill()
-    except (ProcessLookupError, PermissionError):
+    """Kill the child and what it started: Julia precompiles in processes of its own.
+
+    Also when the child has crashed, because those would go on. Its group's number cannot belong to
+    anybody else as long as one of them lives.
+    """
+    if os.name != "posix":
         popen.kill()
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(popen.pid, signal.SIGKILL)
 
 
 def end(process: Process) -> None:
