@@ -59,7 +59,9 @@ def hold(environ: Mapping[str, str]) -> None:
 
     pipe = int(number)
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    # Of the whole group where it is ours: Julia precompiles in processes of its own.
+    leads = os.getpgrp() == os.getpid()
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp() if leads else os.getpid())
     flags = fcntl.fcntl(pipe, fcntl.F_GETFL)
     fcntl.fcntl(pipe, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
     if select.select([pipe], [], [], 0)[0]:  # The parent ended before we asked.
