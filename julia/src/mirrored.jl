@@ -23,7 +23,8 @@ function mirrored_of(sandbox, loss, arrays, arguments)
     part(prefix) = Dict(chopprefix(k, prefix) => v for (k, v) in arrays if startswith(k, prefix))
     inputs = part("input/")
     x = Tuple(inputs[string(k)] for k in 0:length(inputs)-1)
-    model = sandbox.build(part("weight/"))
+    # Batch normalisation moves its running statistics, which must not be the arrays received.
+    model = sandbox.build(deepcopy(part("weight/")))
     function objective(y)
         loss === nothing || return checked(loss(y))
         size(y) == size(arrays["cotangent"]) || throw(DimensionMismatch(
