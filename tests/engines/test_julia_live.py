@@ -139,7 +139,10 @@ def test_killed_20_times(tmp_path):
     try:
         while murders.is_alive():
             number += 1
-            reply = worker.call("echo", {"x": x + number}, {"n": number}, timeout=60)
+            try:
+                reply = worker.call("echo", {"x": x + number}, {"n": number}, timeout=60)
+            except WorkerDiedError:
+                continue  # Killed twice in one call: told, not hung.
             assert reply.data["n"] == number
             np.testing.assert_array_equal(reply.arrays["x"], x + number)
     finally:
