@@ -43,8 +43,9 @@ class Difference:
     - `cause`: id of the entry in the register of known differences, where that decided.
     - `notes`: NaN or Inf on both sides, a differing sign of zero, differing dtypes.
 
-    A metric is None where it has no meaning (text, another shape, NaN on one side) or where it is
-    too large for a double.
+    A metric is None where it has no meaning (text, another shape, NaN on one side), where it is too
+    large for a double, and for arrays of more than `metrics.LARGE` entries where it would cost more
+    than computing them did (`elementwise`, `ulps`).
     """
 
     study: str
@@ -121,7 +122,8 @@ def differ(
 ) -> Difference:
     """Measure two values and judge them, before the register of known differences is asked."""
     x, y = _alike(left, right, tolerance)
-    verdict, reason = _judge(x, y, tolerance, terms, radius)
+    known = None if tolerance.exact else metrics.large(x, y)
+    verdict, reason = _judge(x, y, tolerance, terms, radius, known)
     base = unavailable(study, quantity, left.engine, right.engine, right.quantity, reason)
     return replace(
         base,
@@ -131,7 +133,7 @@ def differ(
         tolerance=tolerance.source,
         radius=radius,
         terms=tuple(terms),
-        **_measure(x, y, quantity.kind),
+        **(_measure(x, y, quantity.kind) if known is None else _measured(x, y, known)),
     )
 
 
@@ -156,15 +158,19 @@ def _judge(
     tolerance: Tolerance,
     terms: Sequence[Term],
     radius: float | None,
+    known: metrics.Large | None = None,
 ) -> tuple[Verdict, str]:
-    formal = formal_mismatch(x, y, exact=tolerance.exact)
-    if formal is not None:
-        return "disagree", formal
-    if identical(x, y):
-        return "agree", "equal to the last bit"
-    if number_kind(x) == "text":
-        return "disagree", "the texts differ"
-    relative, size = metrics.relative(x, y), metrics.larger_norm(x, y)
+    if known is None:
+        formal = formal_mismatch(x, y, exact=tolerance.exact)
+        if formal is not None:
+            return "disagree", formal
+        if identical(x, y):
+            return "agree", "equal to the last bit"
+        if number_kind(x) == "text":
+            return "disagree", "the texts differ"
+        relative, size = metrics.relative(x, y), metrics.larger_norm(x, y)
+    else:
+        relative, size = known.relative, known.size
     verdict = weigh(relative, size, tolerance, terms, radius)
     gap, allowed, more = show(relative), tolerance.allowed(size), show(budget(terms))
     counts = radius is not None and radius > max(1e-3 * allowed, 1e-17) * size
@@ -210,6 +216,20 @@ def _measure(x: np.ndarray, y: np.ndarray, kind: Kind) -> dict[str, Any]:
     if kind in _ANGLES and x.size > 1:
         found["cosine"] = _plain(metrics.cosine(x, y))
     return found
+
+
+def _measured(x: np.ndarray, y: np.ndarray, known: metrics.Large) -> dict[str, Any]:
+    """The norm-wise metrics of large arrays, whose entries are not gone through one by one."""
+    index = tuple(int(i) for i in np.unravel_index(known.worst, x.shape))
+    return {
+        "worst_index": index,
+        "worst_left": str(x[index]),
+        "worst_right": str(y[index]),
+        "absolute": known.absolute,
+        "relative": known.relative,
+        "digits": metrics.digits_of(known.relative, x, y),
+        "cosine": known.cosine,
+    }
 
 
 def _worst(x: np.ndarray, y: np.ndarray) -> tuple[int, ...]:

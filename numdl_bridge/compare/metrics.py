@@ -9,6 +9,7 @@ partner. A complex number counts as its real and imaginary parts.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,50 @@ def cosine(x: Any, y: Any) -> float:
     if _by_size(apart) <= _by_size(together):
         return 1.0 - _float(*apart) ** 2 / 2
     return _float(*together) ** 2 / 2 - 1.0
+
+
+LARGE = 100_000
+"""Entries beyond which a comparison keeps to what a few passes over the arrays can tell."""
+
+
+@dataclass(frozen=True)
+class Large:
+    """Norm-wise metrics of two large arrays; `size` is the larger norm, `worst` a flat index."""
+
+    absolute: float
+    relative: float
+    size: float
+    cosine: float
+    worst: int
+
+
+def large(x: np.ndarray, y: np.ndarray) -> Large | None:
+    """The metrics of two arrays of more than `LARGE` entries in a few passes, or None.
+
+    None for small arrays, and wherever care is needed that a few passes do not take: other kinds of
+    numbers than real floats of one dtype and shape, entries that are not finite, squares that over-
+    or underflow, arrays that are equal (whose signs of zero may differ).
+    """
+    plain = x.dtype == y.dtype and x.dtype in (np.float32, np.float64) and x.shape == y.shape
+    if x.size <= LARGE or not plain:
+        return None
+    a, b = (np.ravel(v).astype(np.float64, copy=False) for v in (x, y))
+    with np.errstate(over="ignore", invalid="ignore"):
+        gap = a - b
+        squares = [float(np.dot(v, v)) for v in (a, b, gap)]
+    # A NaN or Inf anywhere makes a square NaN or Inf.
+    if not all(_TINY < s < math.inf for s in squares):
+        return None
+    m, n, apart = map(math.sqrt, squares)
+    size = max(m, n)
+    angle = float(np.dot(a, b)) / (m * n)
+    # Near 1 the chord is accurate and the quotient is not.
+    if angle > 0.7:
+        angle = 1.0 - ((apart / size) ** 2 - ((m - n) / size) ** 2) * size**2 / (2 * m * n)
+    return Large(apart, apart / size, size, angle, int(np.argmax(np.abs(gap))))
+
+
+_TINY = 1e-250
 
 
 def reals(x: Any) -> np.ndarray:
