@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 from ..engines.julia.worker import Worker
 from ..errors import BadInputError, EngineError
 from ..runs.recordings import RecordedEngine, record
-from ..studies.contract import input_hash
 from ..studies.observation import Observation, Timing
 from .question import Question, recordings_folder
 
@@ -79,7 +78,7 @@ def _ask_live(question: Question) -> Observation:
         question.function, dict(question.inputs), dict(question.arguments), CALL_TIMEOUT
     )
     received = reply.data["input_hash"]
-    if received != input_hash(question.inputs):
+    if received != question.input_hash:
         raise EngineError(
             f"Julia received other bytes ({received[:12]}) than were sent",
             "the same bits on both sides",

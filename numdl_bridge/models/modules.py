@@ -162,10 +162,15 @@ def _question(
         missing = {k: "the mirror has no such step" for k in values if k not in out}
         return {k: v for k, v in out.items() if k in values}, missing
 
-    rtol, why = allowed
+    (rtol, why), largest = allowed, _gradient_size(values)
     quantities = [
         Quantity(
-            key, _kind(key), rtol, why, atol=_atol(key, values, rtol), engines=("torch", "julia")
+            key,
+            _kind(key),
+            rtol,
+            why,
+            atol=rtol * largest if key.startswith("gradient") else 0.0,
+            engines=("torch", "julia"),
         )
         for key in values
     ]
@@ -178,10 +183,7 @@ def _kind(key: str) -> Any:
     return "loss" if key == "loss" else "value"
 
 
-def _atol(key: str, values: Mapping[str, np.ndarray], rtol: float) -> float:
-    """A gradient may vanish (a bias before a normalisation): then what counts is its size beside
-    the other gradients, not beside its own rounding errors."""
-    if not key.startswith("gradient"):
-        return 0.0
-    largest = max(float(np.linalg.norm(v)) for k, v in values.items() if k.startswith("gradient"))
-    return rtol * largest
+def _gradient_size(values: Mapping[str, np.ndarray]) -> float:
+    """Norm of the largest gradient. One may vanish (that of a bias before a normalisation): then
+    what counts is its size beside the others, not beside its own rounding errors."""
+    return max(float(np.linalg.norm(v)) for k, v in values.items() if k.startswith("gradient"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,12 @@ class Question:
     quantities: Sequence[Quantity]
     translate: Callable[[Any], tuple[dict[str, np.ndarray], dict[str, str]]]
 
-    @property
+    @cached_property
+    def input_hash(self) -> str:
+        """Of the inputs, computed once: they may be large."""
+        return input_hash(self.inputs)
+
+    @cached_property
     def options(self) -> Asked:
         text = msgspec.json.encode(self.arguments, order="deterministic")
         return Asked(
@@ -90,7 +96,7 @@ class Question:
             study=self.name,
             engine=engine,
             options=msgspec.to_builtins(self.options),
-            input_hash=input_hash(self.inputs),
+            input_hash=self.input_hash,
             values={k: np.asarray(v) for k, v in values.items()},
             unavailable=dict(unavailable or {}),
             **rest,

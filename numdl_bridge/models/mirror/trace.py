@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.passes.shape_prop import ShapeProp
 
 from .activations import ELEMENTWISE
@@ -86,7 +87,9 @@ def trace(module: torch.nn.Module, example: Sequence[torch.Tensor] | None) -> li
         ) from error
     if example is not None:
         with torch.no_grad(), _statistics_kept(module):
-            ShapeProp(graph).propagate(*example)
+            # Only shapes are wanted: fake tensors have those and cost nothing.
+            fake = FakeTensorMode(allow_non_fake_inputs=True)
+            ShapeProp(graph, fake_mode=fake).propagate(*(fake.from_tensor(x) for x in example))
     names = {node: _identifier(node.name) for node in graph.graph.nodes}
 
     def plain(value: Any) -> Any:
