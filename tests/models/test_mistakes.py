@@ -110,7 +110,7 @@ JULIA_FAULTS = {
     "mutates its input": ("(; theta) -> (theta .*= 2; sum(theta))", "changes its arguments"),
     "does not parse": ("(; theta) -> sum(theta", "your Julia source|ParseError|incomplete"),
     "is no function": ("3.0", "Float64"),
-    "another shape": ("(; theta) -> theta", "number"),
+    "another shape": ("(; theta) -> theta", r"shape \(\), Julia one of size \(3,\)"),
     "unknown keyword": ("(; weights) -> sum(weights)", "keyword|MethodError|theta"),
     "a name not defined": ("(; theta) -> sun(theta)", "sun"),
 }
