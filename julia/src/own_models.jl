@@ -120,9 +120,8 @@ end
 shift(g, at, tangent, t) = g(map((x, v) -> x .+ t .* v, at, tangent))
 
 "`nothing`, Zygote's word for a gradient that is zero throughout, as zeros of the argument's shape."
-filled(::Nothing, x) = zero(x)
-filled(g, x::Number) = g
-filled(g, x::AbstractArray) = reshape(collect(g), size(x))
+filled(g, x::Number) = g === nothing ? zero(x) : g
+filled(g, x::AbstractArray) = g === nothing ? zero(x) : reshape(collect(g), size(x))
 
 function own_vjp(::Val{:zygote}, g, at, w)
     y, back = Zygote.pullback(g, at)

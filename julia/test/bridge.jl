@@ -11,6 +11,8 @@
     @test_throws ArgumentError N.Wire.decode(hex2bytes("0101"))
 end
 
+endless(n) = endless(n + 1) + 1
+
 "What Python does: one message in, one out."
 function ask(function_name, arguments = Dict(); rows = Any[], payload = UInt8[])
     bytes = N.Wire.encode(Dict("kind" => "call", "id" => 7, "function" => function_name,
@@ -51,8 +53,6 @@ end
     @test_throws ArgumentError N.plain_array("x", [1 // 2])
     @test_throws ArgumentError N.plain_array("x", nothing)
 end
-
-endless(n) = endless(n + 1) + 1
 
 @testset "input hash" begin
     # The value that Python's `input_hash` gives.
