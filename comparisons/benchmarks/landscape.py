@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 
 from numdl_bridge.engines.torch.landscape import grid, loss, surfaces, target
+from numdl_bridge.engines.torch.threads import intraop_threads
 from numdl_bridge.studies.landscape import STUDY
 
 
@@ -27,14 +28,10 @@ def loop(theta: torch.Tensor, Y0: torch.Tensor, C: torch.Tensor, n: int) -> torc
 
 def with_threads(number: int, call: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
     """Seconds and result with so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
+    with intraop_threads(number):
         start = time.perf_counter()
         result = call()
         return time.perf_counter() - start, result
-    finally:
-        torch.set_num_threads(before)
 
 
 def main() -> None:

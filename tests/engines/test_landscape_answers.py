@@ -22,6 +22,7 @@ from numdl_bridge.engines.torch.landscape import (
     target,
 )
 from numdl_bridge.engines.torch.lockstep import minimize_all
+from numdl_bridge.engines.torch.threads import intraop_threads
 from numdl_bridge.studies.landscape import SAMPLED, STUDY
 
 SMALL = STUDY.configure(seeds=2, samples=4, grid=15, starts=3, points=3)
@@ -85,17 +86,14 @@ def test_eigenvalues_of_the_layer_matrix() -> None:
 def test_the_batched_surface_is_the_loops(inputs, threads: int) -> None:
     Y0 = torch.from_numpy(inputs["Y0"])
     C, theta = target(Y0), grid(torch.from_numpy(inputs["axis"]))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with intraop_threads(threads):
         for n in (5, 100):
             Phi = surfaces(theta, Y0, C, n)
+            assert torch.get_num_threads() == threads
             for k in range(Y0.shape[-1]):
                 point_by_point = torch.stack([loss(t, Y0[..., k], C[..., k], n) for t in theta.T])
                 difference = (Phi[:, k] - point_by_point).norm()
                 assert difference <= 1e-12 * point_by_point.norm()
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_minima_are_strict_and_look_at_eight_neighbours() -> None:

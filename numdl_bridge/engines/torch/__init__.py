@@ -23,6 +23,7 @@ from ...studies.contract import Arrays, Options, Study, check_finite, input_hash
 from ...studies.observation import Observation, Unavailable
 from ..base import plain_options, sort_answer
 from .provenance import provenance
+from .threads import intraop_threads
 
 
 def to_numpy(value: Any) -> Any:
@@ -66,7 +67,7 @@ class TorchEngine:
 
     def observe(self, study: Study, options: Options, inputs: Arrays) -> Observation:
         module = _module(study.name)
-        with _Threads(self.threads):
+        with intraop_threads(self.threads):
             received = self._receive(study, inputs)
             digest = input_hash({k: to_numpy(v) for k, v in received.items()})
             answer = module.answer(received, options)
@@ -107,7 +108,7 @@ class TorchStopwatch:
 
     def sample(self, task: str, calls: int) -> float:
         call = self._callables[task]
-        with _Threads(self._threads):
+        with intraop_threads(self._threads):
             self._wait()
             start = time.perf_counter()
             for _ in range(calls):
@@ -121,20 +122,6 @@ class TorchStopwatch:
 
     def close(self) -> None:
         self._callables.clear()
-
-
-class _Threads:
-    """Sets torch's intra-op threads inside a `with` block and restores them after it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __enter__(self) -> None:
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(self.number)
-
-    def __exit__(self, *exception: object) -> None:
-        torch.set_num_threads(self._before)
 
 
 def _module(study: str) -> Any:

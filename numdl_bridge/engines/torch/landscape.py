@@ -24,10 +24,12 @@ from ...studies.landscape import (
     T,
 )
 from .lockstep import minimize_all
+from .threads import intraop_threads
 
-CHUNK = 10_000
-"""Elements of one channel worked on at a time: the state and its buffers then stay in a core's
-second-level cache, and no operation is long enough to be split over threads by torch itself."""
+CHUNK = 50_000
+"""Elements of one channel worked on at a time: few enough for the caches, and enough that threads
+seldom meet at the interpreter's lock, which they hold between two operations (with 10,000, two
+threads were slower than one)."""
 
 
 def layer_matrix(theta: torch.Tensor) -> torch.Tensor:
@@ -99,7 +101,9 @@ def surfaces(
     total, step = points * sets, max(1, CHUNK // samples)
     if Y0.device.type != "cpu":
         step *= 1000  # an accelerator wants long operations; its memory holds them
-    with torch.no_grad(), ThreadPoolExecutor(threads or torch.get_num_threads()) as pool:
+    workers = threads or torch.get_num_threads()
+    # One torch thread in each: chunks are shared out, operations are not split again.
+    with torch.no_grad(), intraop_threads(1), ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda a: work(a, min(a + step, total)), range(0, total, step)))
     return out.reshape(sets, points).T
 
