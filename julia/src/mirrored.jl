@@ -13,8 +13,7 @@ of fields that lead to it in the built model) and `loss` (Julia source of a func
 or nothing). Returns `output`, `loss`, `step/<name>`, `gradient/<weight>`, `gradient of input/<k>`.
 """
 function mirrored(arrays, arguments)
-    sandbox = Module(:Mirrored)
-    include_string(sandbox, arguments["source"], "the mirrored module")
+    sandbox, _ = evaluated(arguments["source"], "the mirrored module")
     loss = arguments["loss"] === nothing ? nothing : own_function(arguments["loss"])
     return Base.invokelatest(mirrored_of, sandbox, loss, arrays, arguments)
 end
@@ -48,7 +47,7 @@ function mirrored_of(sandbox, loss, arrays, arguments)
         found = of_inputs === nothing ? nothing : of_inputs[k]
         out["gradient of input/$(k - 1)"] = wrap(filled(found, input))
     end
-    return answered(arrays, out, "seconds" => seconds)
+    return answered(arrays, out, "seconds" => Dict{String,Any}("gradient" => seconds))
 end
 
 """

@@ -12,23 +12,46 @@ using ReverseDiff: ReverseDiff
 using Tracker: Tracker
 using Zygote: Zygote
 
-using ..NumDLBridge: Answer, SERVED, input_hash
+using ..NumDLBridge: Answer, Fit, SERVED, continuous_gradient, input_hash, sciml_gradient, sciml_missing
+
+"""
+The module and last value of each source text evaluated so far. The same text gives the same functions,
+so that what Julia compiled for the first call (seconds) serves the next ones (milliseconds).
+"""
+const EVALUATED = Dict{String,Tuple{Module,Any}}()
+
+"""
+    evaluated(source, what)
+
+Evaluate Julia source text in a module of its own: that module and the text's last value. A text seen
+before is not evaluated again, unless it includes files, which may have changed since.
+"""
+function evaluated(source::AbstractString, what::AbstractString)
+    haskey(EVALUATED, source) && return EVALUATED[source]
+    sandbox = Module(:OwnModel)
+    closed = Ref(true)
+    from(file) = (closed[] = false; Base.include(sandbox, file))
+    Core.eval(sandbox, :(const include = $from))
+    found = (sandbox, include_string(sandbox, source, what))
+    closed[] && (EVALUATED[source] = found)
+    return found
+end
 
 """
     own_function(source, name = nothing)
 
-Evaluate Julia source text in a module of its own and return the function that it defines: the last
-value of the text, or its binding `name`. Throws an `ArgumentError` that says what was found where
-that is no function, and Julia's own error where the text does not parse.
+The function that a Julia source text defines: the last value of the text, or its binding `name`.
+Throws an `ArgumentError` that says what was found where that is no function, and Julia's own error
+where the text does not parse.
 """
 function own_function(source::AbstractString, name=nothing)
-    sandbox = Module(:OwnModel)
-    Core.eval(sandbox, :(include(file) = Base.include($sandbox, file)))
-    value = include_string(sandbox, source, "your Julia source")
+    sandbox, value = evaluated(source, "your Julia source")
     if name !== nothing
-        isdefined(sandbox, Symbol(name)) ||
+        # In the newest world: from Julia 1.12 on, a function that was entered before a name was
+        # defined does not see it.
+        Base.invokelatest(isdefined, sandbox, Symbol(name)) ||
             throw(ArgumentError("your Julia source defines no `$name`"))
-        value = getfield(sandbox, Symbol(name))
+        value = Base.invokelatest(getfield, sandbox, Symbol(name))
     end
     value isa Function && return value
     throw(ArgumentError(
@@ -46,14 +69,15 @@ unwrap(x) = x
 wrap(x::Number) = fill(x)
 wrap(x::AbstractArray) = Array(x)
 
-"The result of a user's function, or an error that says what it returned instead of numbers."
-function checked(y)
-    y isa Real && return y
-    y isa AbstractArray{<:Real} && return y
-    throw(ArgumentError(
-        "your Julia function returned a $(typeof(y)); a real number or an array of them was expected",
-    ))
-end
+"""
+The result of a user's function, or an error that says what it returned instead of numbers. By dispatch
+and not by `isa`: with branches on types, Zygote generates its code again at every call.
+"""
+checked(y::Real) = y
+checked(y::AbstractArray{<:Real}) = y
+checked(y) = throw(ArgumentError(
+    "your Julia function returned a $(typeof(y)); a real number or an array of them was expected",
+))
 
 pairing(w, y::Number) = w[] * y
 pairing(w, y::AbstractArray) = sum(w .* y)
@@ -98,7 +122,7 @@ function own_gradient_of(f, arrays, arguments)
     seconds = Dict{String,Any}()
     for package in arguments["packages"]
         try
-            gradients, seconds[package] = timed(() -> own_vjp(Val(Symbol(package)), g, at, w))
+            gradients, seconds[task(package, arguments)] = timed(() -> own_vjp(Val(Symbol(package)), g, at, w))
             for name in keys(at)
                 out["gradient/$package/$name"] = wrap(gradients[name])
             end
@@ -118,6 +142,9 @@ function own_gradient_of(f, arrays, arguments)
 end
 
 shift(g, at, tangent, t) = g(map((x, v) -> x .+ t .* v, at, tangent))
+
+"The first package's gradient is the one that stands beside torch's."
+task(package, arguments) = package == first(arguments["packages"]) ? "gradient" : "gradient/$package"
 
 "`nothing`, Zygote's word for a gradient that is zero throughout, as zeros of the argument's shape."
 filled(g, x::Number) = g === nothing ? zero(x) : g

@@ -12,9 +12,11 @@ holds `source`, `name`, `loss` (Julia source or nothing) and `mode`.
 
 - `aligned`: explicit Runge-Kutta steps on the given `grid` with the given coefficients `A`, `b`,
   `c`, as torch takes them; `marks` are the places of `times` on the grid, counted from zero.
-- `native`: DifferentialEquations.jl's own `method` with `rtol` and `atol`.
+- `native`: DifferentialEquations.jl's own `method` with `rtol` and `atol`; the `gradient` is that of
+  `forward` mode through the solver, or the `interpolation` adjoint.
 
-Returns `solution`, `loss`, `gradient/...` and `round trip`.
+`sensitivities` are further ways to the gradient, see `further_gradients!`. Returns `solution`, `loss`,
+`gradient/...` and `round trip`.
 """
 function own_ode(arrays, arguments)
     f = own_function(arguments["source"], arguments["name"])
@@ -29,11 +31,14 @@ objective_of(loss, arrays) =
 "The derivative, or an error that says what the user's function returned in its place."
 function derivative(f, u, theta, t)
     du = checked(f(u, theta, t))
-    size(du) == size(u) || throw(DimensionMismatch(
-        "your Julia right-hand side returned size $(size(du)) for a state of size $(size(u))",
-    ))
+    check_size(du, u)
     return du
 end
+
+check_size(du, u) = size(du) == size(u) || throw(DimensionMismatch(
+    "your Julia right-hand side returned size $(size(du)) for a state of size $(size(u))",
+))
+Zygote.ChainRulesCore.@non_differentiable check_size(::Any, ::Any)
 
 function own_ode_aligned(f, loss, arrays, arguments)
     u0, theta, grid = arrays["u0"], arrays["theta"], arrays["grid"]
@@ -44,27 +49,84 @@ function own_ode_aligned(f, loss, arrays, arguments)
     observed(u, p) = stack(states(u, p)[marks])
     untouched(f, u0, theta, first(grid))
 
-    U = observed(u0, theta)
-    result, seconds = timed() do
+    seconds = Dict{String,Any}()
+    U, seconds["solve"] = timed(() -> observed(u0, theta))
+    result, seconds["gradient"] = timed() do
         Zygote.withgradient((u, p) -> objective(observed(u, p)), u0, theta)
     end
-    forward = ForwardDiff.gradient(
-        v -> objective(observed(reshape(v[1:length(u0)], size(u0)), rest(v, u0, theta))),
-        vcat(vec(u0), vec(theta)),
-    )
     back = last(follow_grid(f, A, b, c, last(states(u0, theta)), theta, reverse(grid)))
     out = Dict{String,Array}(
         "solution" => U,
         "loss" => wrap(result.val),
         "gradient/theta" => wrap(filled(result.grad[2], theta)),
         "gradient/u0" => wrap(filled(result.grad[1], u0)),
-        "gradient/theta/forward" => Array(rest(forward, u0, theta)),
         "round trip" => Array(back),
     )
-    return answered(arrays, out, "seconds" => seconds)
+    if "forward" in arguments["sensitivities"]
+        (out["gradient/theta/forward"], _), seconds["gradient/forward"] =
+            timed(() -> forward_gradients((u, p) -> objective(observed(u, p)), u0, theta))
+    end
+    failures = further_gradients!(out, seconds, f, objective, arrays, arguments)
+    return answered(arrays, out, "seconds" => seconds, "failures" => failures)
 end
 
-rest(v, u0, theta) = reshape(v[length(u0)+1:end], size(theta))
+"Derivatives of `value(u0, theta)` by `theta` and by `u0`, by ForwardDiff."
+function forward_gradients(value, u0, theta)
+    n = length(u0)
+    initial(v) = reshape(v[1:n], size(u0))
+    parameters(v) = reshape(v[n+1:end], size(theta))
+    v = ForwardDiff.gradient(v -> value(initial(v), parameters(v)), [vec(u0); vec(theta)])
+    return parameters(v), initial(v)
+end
+
+"The problem as the case studies have it: states and parameters are vectors."
+function fit_of(f, objective, arrays)
+    u0, theta, times = arrays["u0"], arrays["theta"], arrays["times"]
+    rhs(t, u, p) = vec(derivative(f, reshape(u, size(u0)), reshape(p, size(theta)), t))
+    loss(states) = objective(reshape(states, size(u0)..., length(times)))
+    return Fit(rhs, vec(u0), times, loss)
+end
+
+"""
+    further_gradients!(out, seconds, f, objective, arrays, arguments) -> failures
+
+The gradient by each of `arguments["sensitivities"]` but `forward`: continuous adjoints of ours
+(`continuous_gradient`), and SciMLSensitivity's (`sciml/<name>`). One that fails is reported, the others
+go on.
+"""
+function further_gradients!(out, seconds, f, objective, arrays, arguments)
+    theta = arrays["theta"]
+    failures = Dict{String,Any}()
+    for name in arguments["sensitivities"]
+        name == "forward" && continue
+        try
+            gradient, seconds["gradient/$name"] = timed() do
+                further_gradient(name, fit_of(f, objective, arrays), vec(theta), arguments)
+            end
+            out["gradient/theta/$name"] = reshape(gradient, size(theta))
+        catch error
+            error isa InterruptException && rethrow()
+            failures[name] = sprint(showerror, error)
+        end
+    end
+    return failures
+end
+
+how_of(arguments) =
+    (; algorithm=METHODS[arguments["method"]](), rtol=arguments["rtol"], atol=arguments["atol"])
+
+function further_gradient(name, fit, theta, arguments)
+    how = how_of(arguments)
+    if startswith(name, "sciml/")
+        missing_because = sciml_missing()
+        missing_because === nothing || throw(ErrorException(missing_because))
+        # In the newest world: SciMLSensitivity may have been loaded a moment ago.
+        return Base.invokelatest(sciml_gradient, fit, theta, chopprefix(name, "sciml/"); how...).theta
+    end
+    found = continuous_gradient(fit, theta, Symbol(name); how...)
+    found.outcome == "success" || throw(ErrorException(found.outcome))
+    return found.theta
+end
 
 "A right-hand side that writes into its arguments would give another answer each time."
 function untouched(f, u0, theta, t)
@@ -81,28 +143,30 @@ States at all points of `grid` by the explicit Runge-Kutta scheme with coefficie
 one step from each point to the next.
 """
 function follow_grid(f, A, b, c, u, theta, grid)
-    states = (u,)
+    # A vector, made anew instead of pushed to, for Zygote; a tuple would be another type, compiled
+    # again, after every step.
+    states = [u]
     for n in 1:length(grid)-1
         u = runge_kutta_step(f, A, b, c, u, theta, grid[n], grid[n+1] - grid[n])
-        states = (states..., u)
+        states = [states; [u]]
     end
-    return collect(states)
+    return states
 end
 
 function runge_kutta_step(f, A, b, c, u, theta, t, h)
-    k = (derivative(f, u, theta, t),)
+    k = [derivative(f, u, theta, t)]
     for i in 2:length(b)
-        k = (k..., derivative(f, u .+ h .* weighted(A[i, :], k), theta, t + c[i] * h))
+        k = [k; [derivative(f, u .+ h .* weighted(A[i, :], k), theta, t + c[i] * h)]]
     end
     return u .+ h .* weighted(b, k)
 end
 
 "The weighted sum of the stages from left to right, zero weights left out."
 function weighted(weights, k)
-    total = nothing
-    for i in eachindex(k)
-        iszero(weights[i]) && continue
-        total = total === nothing ? weights[i] .* k[i] : total .+ weights[i] .* k[i]
+    first_one = findfirst(!iszero, weights)
+    total = weights[first_one] .* k[first_one]
+    for i in first_one+1:length(k)
+        iszero(weights[i]) || (total = total .+ weights[i] .* k[i])
     end
     return total
 end
@@ -126,19 +190,25 @@ function own_ode_native(f, loss, arrays, arguments)
             "DifferentialEquations.jl stopped at t = $(last(found.t)): $(found.retcode)",
         ))
     end
-    solution, seconds = timed(() -> solved(u0, theta))
+    seconds = Dict{String,Any}()
+    solution, seconds["solve"] = timed(() -> solved(u0, theta))
     U = stack(solution.u)
-    # Forward mode through the solver: the derivative of what the solver computes, at its steps.
-    gradient = ForwardDiff.gradient(
-        v -> objective(stack(solved(reshape(v[1:length(u0)], size(u0)), rest(v, u0, theta)).u)),
-        vcat(vec(u0), vec(theta)),
-    )
+    if arguments["gradient"] == "forward"
+        # Through the solver: the derivative of what the solver computes, at its steps.
+        (of_theta, of_u0), seconds["gradient"] =
+            timed(() -> forward_gradients((u, p) -> objective(stack(solved(u, p).u)), u0, theta))
+    else
+        found, seconds["gradient"] = timed() do
+            continuous_gradient(fit_of(f, objective, arrays), vec(theta), :interpolation; how_of(arguments)...)
+        end
+        of_theta, of_u0 = reshape(found.theta, size(theta)), reshape(found.initial, size(u0))
+    end
     back = solved(last(solution.u), theta; tspan=reverse(span), saveat=[first(times)])
     out = Dict{String,Array}(
         "solution" => U,
         "loss" => wrap(objective(U)),
-        "gradient/theta" => Array(rest(gradient, u0, theta)),
-        "gradient/u0" => Array(reshape(gradient[1:length(u0)], size(u0))),
+        "gradient/theta" => of_theta,
+        "gradient/u0" => of_u0,
         "round trip" => Array(last(back.u)),
         "steps" => fill(solution.stats.naccept),
         "evaluations" => fill(solution.stats.nf),
@@ -150,5 +220,10 @@ function own_ode_native(f, loss, arrays, arguments)
         out["work/$(k - 1)/evaluations"] = fill(s.stats.nf)
         out["work/$(k - 1)/seconds"] = fill(@elapsed solved(u0, theta; rtol, atol))
     end
-    return answered(arrays, out, "seconds" => seconds)
+    if "forward" in arguments["sensitivities"]
+        out["gradient/theta/forward"] =
+            first(forward_gradients((u, p) -> objective(stack(solved(u, p).u)), u0, theta))
+    end
+    failures = further_gradients!(out, seconds, f, objective, arrays, arguments)
+    return answered(arrays, out, "seconds" => seconds, "failures" => failures)
 end

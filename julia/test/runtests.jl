@@ -11,5 +11,6 @@ const N = NumDLBridge
     include("formalities.jl")
     include("bridge.jl")
     include("integrators.jl")
+    include("own_models.jl")
     include("studies.jl")
 end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .differences import Derivative, directional_derivative
 from .inputs import common_precision, directions, named_arrays
 from .jets import jet_array, parts
 from .julia_side import ask_julia
-from .question import Question, julia_source, tolerance
+from .question import Question, julia_source, kernel_times, tolerance
 from .result import ModelResult, conclude
 
 PACKAGES = ("zygote", "forwarddiff", "reversediff", "tracker")
@@ -60,6 +61,7 @@ def compare_gradients(
     Raises `NumDLError` with one message for whatever is wrong with the arguments or with either
     function: one that throws, returns nothing, mutates its input or does not parse.
     """
+    begun = time.perf_counter()
     torch_side.check_shape(at)
     points, fixed = named_arrays("at", at), named_arrays("constants", constants or {})
     if both := sorted(set(points) & set(fixed)):
@@ -82,8 +84,11 @@ def compare_gradients(
         drawn["cotangent"] = np.asarray(w, dtype=precision)
         return drawn["cotangent"]
 
-    value, gradients, seconds = torch_side.reverse_mode(torch, points, fixed, cotangent)
+    start = time.perf_counter()
+    value, gradients = torch_side.reverse_mode(torch, points, fixed, cotangent)
+    reverse = {"gradient": time.perf_counter() - start}
     jvp = torch_side.forward_mode(torch, points, fixed, tangent)
+    spent = {"torch": time.perf_counter() - start}
     w = drawn["cotangent"]
     question = _question(name, julia, packages, points, fixed, tangent, w, precision, rtol)
 
@@ -92,23 +97,27 @@ def compare_gradients(
         return values | {"⟨Jᵀw, v⟩": np.sum(pairs), "⟨w, Jv⟩": np.vdot(w, values["Jv"])}
 
     answers = {"value": value, **{f"gradient/{n}": g for n, g in gradients.items()}, "Jv": jvp}
-    observations = {"torch": question.observation("torch", with_identity(answers))}
-    start = time.perf_counter()
-    judged, error = _referee(torch, referee, points, fixed, tangent)
+    observations = {
+        "torch": question.observation(
+            "torch", with_identity(answers), timings=kernel_times(reverse)
+        )
+    }
+    # Julia answers in a process of its own; the referee works while this one waits for it.
+    with ThreadPoolExecutor(1) as aside:
+        judging = aside.submit(_referee, torch, referee, points, fixed, tangent)
+        start = time.perf_counter()
+        answer, reason = ask_julia(question, julia_mode, recordings, keep)
+        spent["julia"] = time.perf_counter() - start
+        judged, error, spent["referee"] = judging.result()
     observations["referee"] = question.observation(
         "referee", {"Jv": judged.value}, radii={"Jv": error}, provenance={"method": judged.method}
     )
-    spent = {"torch": seconds, "referee": time.perf_counter() - start}
-    start = time.perf_counter()
-    answer, reason = ask_julia(question, julia_mode, recordings, keep)
-    spent["julia"] = time.perf_counter() - start
     if answer is not None:
         if not any(k.startswith("gradient/") for k in answer.unavailable) and "Jv" in answer.values:
             answer.values.update(with_identity(answer.values))
         observations["julia"] = answer
-    start = time.perf_counter()
-    result = conclude(question, observations, {} if answer else {"julia": reason}, spent)
-    result.seconds = {**spent, "comparison": time.perf_counter() - start}
+    absent = {} if answer else {"julia": reason}
+    result = conclude(question, observations, absent, spent, begun)
     result.diagnosis = diagnosis.of_first(result)
     return result
 
@@ -200,13 +209,14 @@ def _referee(
     points: Mapping[str, np.ndarray],
     fixed: Mapping[str, np.ndarray],
     tangent: Mapping[str, np.ndarray],
-) -> tuple[Derivative, np.ndarray]:
-    """J v and the elementwise radius of what is not known about it."""
+) -> tuple[Derivative, np.ndarray, float]:
+    """J v as a third party finds it, the elementwise radius of what is not known, and seconds."""
+    start = time.perf_counter()
     if generic is None:
         found = directional_derivative(torch_side.along(function, points, fixed, tangent))
         # A norm-wise error estimate, spread evenly: the radii's norm is the estimate.
-        spread = found.error / np.sqrt(max(found.value.size, 1))
-        return found, np.full(np.shape(found.value), spread)
+        spread = np.full(np.shape(found.value), found.error / np.sqrt(max(found.value.size, 1)))
+        return found, spread, time.perf_counter() - start
     field = Ball(256)
     with field.working():
         moved = {k: jet_array(v, tangent[k], field) for k, v in points.items()}
@@ -219,4 +229,5 @@ def _referee(
                 "a function that uses NumPy's +, -, *, /, @, sum, exp, log, sqrt, sin, cos, tanh",
                 "leave `referee` out to have differences judge instead",
             ) from error
-        return Derivative(midpoint(slope), 0.0, "ball arithmetic"), radius(slope)
+        proven = Derivative(midpoint(slope), 0.0, "ball arithmetic")
+        return proven, radius(slope), time.perf_counter() - start

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from ..engines.julia.worker import Worker
 from ..errors import BadInputError, EngineError
 from ..runs.recordings import RecordedEngine, record
 from ..studies.observation import Observation, Timing
-from .question import Question, recordings_folder
+from .question import Question, kernel_times, recordings_folder
 
 Mode = Literal["auto", "live", "recorded", "off"]
 
@@ -87,13 +87,7 @@ def _ask_live(question: Question) -> Observation:
     values, unavailable = question.translate(reply)
     phases = ("conversion in", "kernel", "conversion out", "bridge")
     timings = [Timing("call", p, (reply.timings[p],)) for p in phases if p in reply.timings]
-    if "seconds" in reply.data:
-        timings += _gradient_times(reply.data["seconds"])
+    timings += kernel_times(reply.data["seconds"])
     return question.observation(
         "julia", values, unavailable, timings=timings, provenance=dict(worker.facts)
     )
-
-
-def _gradient_times(seconds: Any) -> list[Timing]:
-    by_package = seconds if isinstance(seconds, dict) else {"zygote": seconds}
-    return [Timing(f"gradient/{name}", "kernel", (s,)) for name, s in by_package.items()]

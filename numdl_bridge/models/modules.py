@@ -19,7 +19,7 @@ from .julia_side import ask_julia
 from .mirror import Mirror, mirror
 from .mirror.layer import reverse_axes
 from .mirror.trace import record_steps, wrapped
-from .question import Question, tolerance
+from .question import Question, kernel_times, tolerance
 from .result import ModelResult, conclude
 
 Loss = tuple[Callable[[torch.Tensor], torch.Tensor], str]
@@ -55,6 +55,7 @@ def compare_module(
 
     Raises `CannotMirrorError` naming what Flux has no twin for.
     """
+    begun = time.perf_counter()
     title, module = name or type(module).__name__, wrapped(module)
     parameters = {k: p.detach().numpy() for k, p in module.named_parameters()}
     arrays = {f"input {k}": x.detach().numpy() for k, x in enumerate(inputs)}
@@ -68,12 +69,12 @@ def compare_module(
     start = time.perf_counter()
     answer, reason = ask_julia(question, julia_mode, recordings, keep)
     spent["julia"] = time.perf_counter() - start
-    observations = {"torch": question.observation("torch", values)}
+    observations = {
+        "torch": question.observation("torch", values, timings=kernel_times({"gradient": seconds}))
+    }
     if answer is not None:
         observations["julia"] = answer
-    start = time.perf_counter()
-    result = conclude(question, observations, {} if answer else {"julia": reason}, spent)
-    result.seconds = {**spent, "comparison": time.perf_counter() - start}
+    result = conclude(question, observations, {} if answer else {"julia": reason}, spent, begun)
     result.diagnosis = _diagnosis(module, inputs, result)
     return result
 

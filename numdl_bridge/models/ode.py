@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,15 +15,13 @@ from ..errors import BadInputError
 from . import diagnosis
 from .inputs import PRECISIONS, common_precision, named_arrays
 from .julia_side import ask_julia
-from .ode_problem import Loss, Problem, question, torch_values
-from .question import tolerance
+from .ode_problem import Loss, Problem, question, torch_answer
+from .question import kernel_times, tolerance
 from .result import ModelResult, conclude
+from .sensitivities import chosen, solver_tolerance
 from .solvers import METHODS, PAIRS, checked, predicted_steps
 
 Mode = Literal["aligned", "native"]
-
-NATIVE_SAFETY = 1000.0
-"""How far beyond its local tolerance a solver's global error may lie."""
 
 
 def compare_ode(
@@ -39,6 +38,7 @@ def compare_ode(
     atol: float = 1e-9,
     mode: Mode = "aligned",
     substeps: int = 1,
+    sensitivities: Sequence[str] | None = None,
     work_precision: Sequence[float] = (),
     name: str = "own ODE",
     agree_to: float | None = None,
@@ -63,6 +63,11 @@ def compare_ode(
       and agree to rounding. `native`: torchdiffeq's dopri5 against DifferentialEquations.jl's
       `method`, each with its own controller; they agree to the solvers' tolerance.
     - `rtol`, `atol`: of the solvers.
+    - `sensitivities`: further ways to the gradient, beside reverse mode through the steps:
+      `forward` sensitivities; continuous adjoints of both languages, `backsolve`, `reset`,
+      `interpolation`, `checkpoints`; and of SciMLSensitivity where Julia has it, `sciml/backsolve`,
+      `sciml/checkpoints`, `sciml/interpolating`, `sciml/gauss`, `sciml/quadrature`. By default
+      `forward` in aligned mode where theta is small, `interpolation` in native mode.
     - `work_precision`: relative tolerances to solve at as well, in native mode: quantities
       `work/<rtol>/...` hold error, evaluations and seconds of both sides.
     - `agree_to`: relative tolerance of the comparison.
@@ -71,6 +76,7 @@ def compare_ode(
     Raises `NumDLError` with one message for whatever is wrong with the arguments or with either
     function, and where a solver stops.
     """
+    begun = time.perf_counter()
     arrays = named_arrays("argument", {"u0": u0, "theta": theta})
     precision = common_precision(arrays)
     _check(mode, method, substeps, rtol, atol, arrays, work_precision)
@@ -78,27 +84,31 @@ def compare_ode(
     drawn = np.random.default_rng(seed).standard_normal((len(clock), *arrays["u0"].shape))
     problem = Problem(
         torch, arrays["u0"], arrays["theta"], clock, method, mode, substeps, rtol, atol, loss,
-        drawn.astype(precision), tuple(work_precision),
+        drawn.astype(precision), tuple(work_precision), (),
     )  # fmt: skip
+    problem = replace(
+        problem, sensitivities=chosen(sensitivities, method, mode, precision, problem.size)
+    )
     checked(torch, _torch.tensor(problem.u0), _torch.tensor(problem.theta), float(clock[0]))
-    begun = time.perf_counter()
-    values, grid = torch_values(problem)
-    spent = {"torch": time.perf_counter() - begun}
+    start = time.perf_counter()
+    ours = torch_answer(problem)
+    spent = {"torch": time.perf_counter() - start}
     if mode == "native" and agree_to is None:
-        allowed = NATIVE_SAFETY * max(rtol, atol)
-        why = f"{NATIVE_SAFETY:g} times the solvers' tolerance"
+        allowed, why = solver_tolerance(problem)
     else:
         allowed, why = tolerance(precision, agree_to)
-    asked = question(name, julia, problem, grid, values, allowed, why)
-    begun = time.perf_counter()
+    asked = question(name, julia, problem, ours, allowed, why)
+    start = time.perf_counter()
     answer, reason = ask_julia(asked, julia_mode, recordings, keep)
-    spent["julia"] = time.perf_counter() - begun
-    observations = {"torch": asked.observation("torch", values)}
+    spent["julia"] = time.perf_counter() - start
+    observations = {
+        "torch": asked.observation(
+            "torch", ours.values, ours.unavailable, timings=kernel_times(ours.seconds)
+        )
+    }
     if answer is not None:
         observations["julia"] = answer
-    begun = time.perf_counter()
-    result = conclude(asked, observations, {} if answer else {"julia": reason}, spent)
-    result.seconds = {**spent, "comparison": time.perf_counter() - begun}
+    result = conclude(asked, observations, {} if answer else {"julia": reason}, spent, begun)
     result.diagnosis = _diagnosis(problem, result)
     return result
 

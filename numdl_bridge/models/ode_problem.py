@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import EngineError
 from ..studies.contract import Quantity
+from . import sensitivities
 from .question import Question, julia_source
 from .solvers import METHODS, aligned_grid, follow, native, predicted_steps
 
@@ -43,6 +44,12 @@ class Problem:
     loss: Loss | None
     cotangent: np.ndarray
     tolerances: tuple[float, ...]
+    sensitivities: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Numbers in u0 and theta."""
+        return int(self.u0.size + self.theta.size)
 
     def value(self, states: Tensor) -> Tensor:
         """The loss of the states at `times`."""
@@ -58,47 +65,76 @@ class Problem:
         return value
 
 
-def torch_values(problem: Problem) -> tuple[dict[str, np.ndarray], Mapping[str, np.ndarray]]:
-    """Torch's quantities, and the grid that Julia is to follow (empty in native mode)."""
+@dataclass(frozen=True)
+class TorchAnswer:
+    """**Arguments:**
+
+    - `values`: by quantity name; `unavailable`: why one is missing.
+    - `grid`: the steps that Julia is to follow, and the scheme; empty in native mode.
+    - `seconds`: by task.
+    """
+
+    values: Mapping[str, np.ndarray]
+    unavailable: Mapping[str, str]
+    grid: Mapping[str, np.ndarray]
+    seconds: Mapping[str, float]
+
+
+def torch_answer(problem: Problem) -> TorchAnswer:
+    """Everything that torch has to say about the problem."""
     u0 = torch.tensor(problem.u0, requires_grad=True)
     theta = torch.tensor(problem.theta, requires_grad=True)
     aligned = problem.mode == "aligned"
-    states, back, counts, grid = (_aligned if aligned else _native)(problem, u0, theta)
+    states, solving, counts, grid = (_aligned if aligned else _native)(problem, u0, theta)
+    start = time.perf_counter()
     value = problem.value(states)
     by_theta, by_u0 = torch.autograd.grad(value, (theta, u0), allow_unused=True)
+    pulling = time.perf_counter() - start
     values = {
         "solution": states,
         "loss": value,
         "gradient/theta": torch.zeros_like(theta) if by_theta is None else by_theta,
         "gradient/u0": torch.zeros_like(u0) if by_u0 is None else by_u0,
-        "round trip": back,
+        "round trip": _back(problem, states[-1].detach(), theta.detach(), grid),
     }
-    out = {k: v.detach().numpy().copy() for k, v in values.items()}
-    return out | counts, grid
+    further, reasons, seconds = sensitivities.adjoint_gradients(problem)
+    seconds |= {"solve": solving, "gradient": solving + pulling}
+    plain = {k: v.detach().numpy().copy() for k, v in values.items()}
+    return TorchAnswer(plain | counts | further, reasons, grid, seconds)
 
 
 def _aligned(problem: Problem, u0: Tensor, theta: Tensor) -> Any:
+    """States at the observation times, seconds of the solve, counts, and the grid followed."""
     p = problem
     grid, marks = aligned_grid(
         p.f, u0.detach(), theta.detach(), p.times, p.method, p.substeps, p.rtol, p.atol
     )
     scheme = METHODS[p.method]
+    start = time.perf_counter()
     states = follow(p.f, scheme, u0, theta, grid)
-    with torch.no_grad():
-        back = follow(p.f, scheme, states[-1], theta, grid[::-1])[-1]
+    observed = torch.stack([states[m] for m in marks])
+    seconds = time.perf_counter() - start
     sent = {"grid": grid, "marks": marks, "A": scheme.A, "b": scheme.b, "c": scheme.c}
-    return torch.stack([states[m] for m in marks]), back, {}, sent
+    return observed, seconds, {}, sent
 
 
 def _native(problem: Problem, u0: Tensor, theta: Tensor) -> Any:
     p = problem
+    start = time.perf_counter()
     states, evaluations = native(p.f, u0, theta, p.times, p.rtol, p.atol)
-    with torch.no_grad():
-        ends = np.array([p.times[-1], p.times[0]])
-        back = native(p.f, states[-1].detach(), theta, ends, p.rtol, p.atol)[0][-1]
+    seconds = time.perf_counter() - start
     steps = predicted_steps(p.f, u0.detach(), theta.detach(), p.times, p.method, p.rtol, p.atol)
     counts = {"evaluations": np.asarray(evaluations), "steps": np.asarray(steps)}
-    return states, back, counts | _work(p, u0.detach(), theta.detach()), {}
+    return states, seconds, counts | _work(p, u0.detach(), theta.detach()), {}
+
+
+def _back(p: Problem, last: Tensor, theta: Tensor, grid: Mapping[str, np.ndarray]) -> Tensor:
+    """The initial state, integrated back from the last one: along the same grid, or natively."""
+    with torch.no_grad():
+        if grid:
+            return follow(p.f, METHODS[p.method], last, theta, grid["grid"][::-1])[-1]
+        ends = np.array([p.times[-1], p.times[0]])
+        return native(p.f, last, theta, ends, p.rtol, p.atol)[0][-1]
 
 
 def _work(p: Problem, u0: Tensor, theta: Tensor) -> dict[str, np.ndarray]:
@@ -136,14 +172,13 @@ def question(
     name: str,
     julia: str,
     problem: Problem,
-    grid: Mapping[str, np.ndarray],
-    values: Mapping[str, np.ndarray],
+    ours: TorchAnswer,
     rtol: float,
     why: str,
 ) -> Question:
     """What is sent to Julia, and what is compared."""
     text, function, _ = julia_source(julia)
-    p = problem
+    p, values, grid = problem, ours.values, ours.grid
     inputs = {"u0": p.u0, "theta": p.theta, "times": p.times.astype(p.u0.dtype)}
     inputs |= {k: v.astype(p.u0.dtype) for k, v in grid.items()}
     if p.loss is None:
@@ -158,6 +193,9 @@ def question(
         "method": p.method,
         "rtol": p.rtol,
         "atol": p.atol,
+        "sensitivities": list(p.sensitivities),
+        # Forward mode through the library's solver, unless that would take too many solves.
+        "gradient": "forward" if p.size <= sensitivities.FORWARD_LIMIT else "interpolation",
     }
     both, mode = ("torch", "julia"), p.mode
     kinds = {"solution": "solution", "loss": "loss", "round trip": "inverse"}
@@ -175,19 +213,8 @@ def question(
         )
         for key in ("solution", "loss", "gradient/theta", "gradient/u0", "round trip")
     ]
-    if mode == "aligned":
-        quantities.append(
-            Quantity(
-                "gradient/theta/forward",
-                "gradient",
-                rtol,
-                why,
-                engines=("julia",),
-                compare_with="gradient/theta",
-                about="forward sensitivities of the same steps",
-            )
-        )
-    else:
+    quantities += sensitivities.quantities(p, rtol, why)
+    if mode == "native":
         quantities.append(
             Quantity(
                 "steps",
@@ -216,6 +243,6 @@ def question(
         names = [q.name for q in quantities]
         found = {k: v for k, v in got.items() if k in names}
         found["solution"] = np.moveaxis(found["solution"], -1, 0)
-        return found, {}
+        return found, {f"gradient/theta/{k}": v for k, v in reply.data["failures"].items()}
 
     return Question(name, "own_ode", arguments, inputs, quantities, translate)

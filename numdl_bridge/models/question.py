@@ -20,7 +20,7 @@ from .. import resources
 from ..compare import Comparison, compare_study
 from ..errors import BadInputError, EngineError
 from ..studies.contract import Options, Quantity, Study, input_hash
-from ..studies.observation import Observation
+from ..studies.observation import Observation, Timing
 from .inputs import common_precision
 
 DIGITS = {"float64": 10, "float32": 4}
@@ -106,6 +106,11 @@ class Question:
         self, observations: Mapping[str, Observation], absent: Mapping[str, str]
     ) -> Comparison:
         return compare_study(self.study, self.options, observations, absent=absent)
+
+
+def kernel_times(seconds: Mapping[str, float]) -> list[Timing]:
+    """One sample of each task: a user's model may be too expensive to be timed repeatedly."""
+    return [Timing(task, "kernel", (spent,)) for task, spent in seconds.items()]
 
 
 def tolerance(precision: str, rtol: float | None) -> tuple[float, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,9 @@ class ModelResult(StudyResult):
 
     Beside the tables of a study's result (`.gradients`, `.inverses`, `.timings`, `.quantities`):
 
-    - `seconds`: by part of the comparison: `torch`, `julia`, `referee`, `comparison`.
+    - `seconds`: of wall time by part of the comparison: `torch`, `julia` (with the bridge's call),
+      `referee` (which works while Julia does), `comparison` (verdicts and tables), and `total`, all
+      of it.
     - `absent`: why an engine has no answer.
     - `order`: quantity names in the order of the computation, so that of several differences the
       first is the one to look at.
@@ -56,6 +59,14 @@ class ModelResult(StudyResult):
     def first_disagreement(self) -> Difference | None:
         """The first step of the computation at which two engines disagree."""
         return next((d for d in self.rows if d.verdict == "disagree"), None)
+
+    @property
+    def overhead(self) -> float | None:
+        """Total time over that of the two computations; None where Julia was not live."""
+        julia = self.observations.get("julia")
+        if julia is None or julia.recorded is not None:
+            return None
+        return self.seconds["total"] / (self.seconds["torch"] + self.seconds["julia"])
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for each difference, all fields."""
@@ -108,6 +119,8 @@ class ModelResult(StudyResult):
 
     def __str__(self) -> str:
         spent = ", ".join(f"{name} {form.seconds(s)}" for name, s in self.seconds.items())
+        if self.overhead is not None:
+            spent += f" = {self.overhead:.2f} x (torch + julia)"
         cause = f"\nlikely cause: {self.diagnosis}" if self.diagnosis else ""
         return f"{super().__str__()}{cause}\nspent: {spent}"
 
@@ -143,16 +156,20 @@ def conclude(
     observations: Mapping[str, Observation],
     absent: Mapping[str, str],
     seconds: Mapping[str, float],
+    begun: float,
 ) -> ModelResult:
-    """Compare the observations of a question."""
+    """Compare the observations of a question that was put at `begun`, by `time.perf_counter()`."""
+    start = time.perf_counter()
+    comparison = question.compare(observations, absent)
+    end = time.perf_counter()
     return ModelResult(
         study=question.study,
         options=question.options,
         observations=dict(observations),
-        comparison=question.compare(observations, absent),
+        comparison=comparison,
         crashed={},
         folder=Path(),
-        seconds=dict(seconds),
+        seconds={**seconds, "comparison": end - start, "total": end - begun},
         absent=dict(absent),
         order=tuple(q.name for q in question.quantities),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,13 +37,12 @@ def reverse_mode(
     at: Mapping[str, np.ndarray],
     constants: Mapping[str, np.ndarray],
     cotangent: Callable[[tuple[int, ...]], np.ndarray],
-) -> tuple[np.ndarray, dict[str, np.ndarray], float]:
-    """Value, J^T w by name, and seconds. `cotangent` gives w for the result's shape.
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Value, and J^T w by name. `cotangent` gives w for the result's shape.
 
     Raises `EngineError` where the result does not depend on the arguments by way of autograd, and
     where the function changes its arguments in place.
     """
-    start = time.perf_counter()
     leaves = {k: torch.tensor(v, requires_grad=True) for k, v in at.items()}
     fixed = {k: torch.tensor(v) for k, v in constants.items()}
     result = evaluate(function, {**leaves, **fixed})
@@ -62,7 +60,6 @@ def reverse_mode(
             "look for a constant or a layer of another dtype",
         )
     found = torch.autograd.grad(result, list(leaves.values()), w, allow_unused=True)
-    seconds = time.perf_counter() - start
     for name, value in {**at, **constants}.items():
         now = {**leaves, **fixed}[name].detach().numpy()
         if not np.array_equal(now, value):
@@ -76,7 +73,7 @@ def reverse_mode(
         name: np.zeros(value.shape, value.dtype) if g is None else g.detach().numpy().copy()
         for (name, value), g in zip(at.items(), found)
     }
-    return result.detach().numpy().copy(), gradients, seconds
+    return result.detach().numpy().copy(), gradients
 
 
 def forward_mode(

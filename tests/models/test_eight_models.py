@@ -42,7 +42,48 @@ def test_odes_agree_in_solution_gradient_and_round_trip(bridge, name, mode) -> N
     f, julia, u0, theta = ODES[name]
     result = bridge.compare_ode(f, julia, u0, (0.0, 1.5), theta, mode=mode)
     result.assert_agree(digits=10 if mode == "aligned" else None)
-    assert result.values["julia"]["gradient/theta"].shape == (len(theta),)
+    further = "forward" if mode == "aligned" else "interpolation"
+    for name in ("gradient/theta", f"gradient/theta/{further}"):
+        assert result.values["julia"][name].shape == (len(theta),)
+
+
+def test_every_way_to_a_gradient_agrees(bridge) -> None:
+    f, julia, u0, theta = ODES["lotka-volterra"]
+    adjoints = ["backsolve", "reset", "interpolation", "checkpoints"]
+    library = [f"sciml/{name}" for name in ("interpolating", "gauss", "quadrature")]
+    result = bridge.compare_ode(
+        f, julia, u0, (0.0, 1.5), theta, sensitivities=["forward", *adjoints, *library]
+    )
+    result.assert_agree()
+    compared = {(d.quantity, d.pair) for d in result.rows}
+    for name in adjoints:
+        assert (f"gradient/theta/{name}", "torch–julia") in compared
+        # The same equation under the same controller: far closer than the tolerance asks.
+        one, two = (result.values[e][f"gradient/theta/{name}"] for e in ("torch", "julia"))
+        assert np.linalg.norm(one - two) <= 1e-7 * np.linalg.norm(one)
+    assert ("gradient/theta/forward", "julia–torch") in compared
+
+
+def test_fixed_steps_agree(bridge) -> None:
+    f, julia, u0, theta = ODES["van der pol"]
+    result = bridge.compare_ode(f, julia, u0, (0.0, 1.5), theta, method="rk4", substeps=2)
+    result.assert_agree(digits=10)
+
+
+def test_work_and_precision_of_both_solvers(bridge) -> None:
+    f, julia, u0, theta = ODES["van der pol"]
+    rtols = [1e-3, 1e-5, 1e-7]
+    result = bridge.compare_ode(
+        f, julia, u0, (0.0, 1.5), theta, mode="native", work_precision=rtols
+    )
+    result.assert_agree()
+    for engine in ("torch", "julia"):
+        found = result.values[engine]
+        errors = np.array([found[f"work/{r:g}/error"] for r in rtols])
+        work = np.array([found[f"work/{r:g}/evaluations"] for r in rtols])
+        assert (errors < 100 * np.array(rtols)).all()
+        assert (np.diff(errors) < 0).all()
+        assert (np.diff(work) > 0).all()
 
 
 def test_a_flow_step_agrees_with_its_log_determinant(bridge) -> None:

@@ -90,6 +90,8 @@ def test_a_bad_argument_gets_one_message(fault) -> None:
         ({"times": [0.0, 0.5]}, "tspan"),
         ({"tspan": (1.0, 0.0)}, "tspan"),
         ({"work_precision": [1e-3]}, "work_precision"),
+        ({"sensitivities": ["adjoint"]}, "some of forward, backsolve"),
+        ({"sensitivities": ["backsolve"], "method": "rk4"}, "fixed steps of 'rk4'"),
     ],
 )
 def test_a_bad_option_of_an_ode_gets_one_message(options, named) -> None:
