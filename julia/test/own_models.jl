@@ -2,7 +2,7 @@
 
 const O = N.OwnModels
 
-ask(arguments...) = Dict{String, Any}(arguments...)
+data(arguments...) = Dict{String, Any}(arguments...)
 arrays_of(pairs...) = N.Inputs(pairs...)
 
 @testset "source text" begin
@@ -29,7 +29,7 @@ end
     A, x, v = [1.0 2.0; 3.0 4.0; 5.0 6.0], [0.5, -1.0], [1.0, 2.0]
     packages = ["zygote", "forwarddiff", "reversediff", "tracker"]
     arrays = arrays_of("at/x" => x, "constants/A" => A, "tangent/x" => v)
-    question(source) = ask("source" => source, "name" => nothing, "at" => ["x"], "constants" => ["A"],
+    question(source) = data("source" => source, "name" => nothing, "at" => ["x"], "constants" => ["A"],
                            "packages" => packages)
     found = O.own_gradient(arrays, question("(; x, A) -> sum(abs2, A * x)"))
     @test isempty(found.data["failures"])
@@ -64,7 +64,7 @@ end
                        "times" => grid[[1, end]], "marks" => [0, n], "cotangent" => [0 1; 0 0.0])
     adjoints = ["backsolve", "reset", "interpolation", "checkpoints"]
     question(mode, gradient = "forward") =
-        ask("source" => source, "name" => nothing, "loss" => nothing, "mode" => mode, "method" => "tsit5",
+        data("source" => source, "name" => nothing, "loss" => nothing, "mode" => mode, "method" => "tsit5",
             "rtol" => 1e-10, "atol" => 1e-12, "gradient" => gradient,
             "sensitivities" => ["forward"; adjoints; "sciml/gauss"; "sciml/none"])
     aligned() = O.own_ode(arrays, question("aligned"))
@@ -98,7 +98,7 @@ end
     end
     @test haskey(many.data["failures"], "sciml/none")  # one that fails leaves the others
     @test_throws "right-hand side returned size (1,)" O.own_ode(
-        arrays, merge(question("aligned"), ask("source" => "(u, p, t) -> u[1:1]")))
+        arrays, merge(question("aligned"), data("source" => "(u, p, t) -> u[1:1]")))
 end
 
 @testset "mirrored" begin
@@ -109,8 +109,8 @@ end
     """
     W, b, x, w = [1.0 2.0; 3.0 4.0], [0.5, -0.5], [1.0 0 2; -1 3 1], [1.0 2 3; 4 5 6]
     arrays = arrays_of("weight/weight" => W, "weight/bias" => b, "input/0" => x, "cotangent" => w)
-    question = ask("source" => source, "loss" => nothing,
-                   "paths" => ask("weight" => ["weight"], "bias" => ["bias"]))
+    question = data("source" => source, "loss" => nothing,
+                   "paths" => data("weight" => ["weight"], "bias" => ["bias"]))
     found = O.mirrored(arrays, question).arrays
     @test found["output"] == W * x .+ b
     @test found["gradient/weight"] ≈ w * x'
