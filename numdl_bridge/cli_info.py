@@ -123,7 +123,7 @@ def _devices() -> list[str]:
 def _julia() -> list[tuple[str, str]]:
     """Which Julia was found, or why none, and what to do; read without starting it."""
     from .engines.julia.engine import JuliaEngine
-    from .engines.julia.readiness import read_stamp
+    from .engines.julia.stamps import read_stamp
 
     engine = JuliaEngine()
     found = engine.readiness()

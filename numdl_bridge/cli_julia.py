@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from .engines.julia import readiness as ready
+from .engines.julia import stamps
 from .engines.julia.failure import JuliaMissingError
 from .engines.julia.settings import (
     NAMES,
@@ -62,7 +63,7 @@ def status(exe: Exe = None, project: Project = None, depot: Depot = None) -> Non
     _print(line)
     if found.remedy:
         _print(f"What to do: {found.remedy}.")
-    stamp = ready.read_stamp(settings)
+    stamp = stamps.read_stamp(settings)
     if stamp and stamp["ready"]:
         facts = stamp["facts"]
         _print(
@@ -80,7 +81,7 @@ def setup(exe: Exe = None, project: Project = None, depot: Depot = None) -> None
     from .engines.julia.worker import Worker
 
     settings = resolve(exe, project, depot)
-    ready.drop_stamp(settings)
+    stamps.drop_stamp(settings)
     if settings.explicit:
         _prepare_project(settings)
     _check(ready.readiness(settings))
@@ -89,9 +90,9 @@ def setup(exe: Exe = None, project: Project = None, depot: Depot = None) -> None
         try:
             facts = worker.start()
         except NumDLError as error:
-            ready.write_stamp(settings, False, str(error))
+            stamps.write_stamp(settings, False, str(error))
             raise
-        ready.write_stamp(settings, True, facts=facts)
+        stamps.write_stamp(settings, True, facts=facts)
         _out.print_json(json.dumps(facts))
     _say(f"Julia is ready; that took {time.monotonic() - began:.0f} s")
 

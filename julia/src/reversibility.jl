@@ -23,67 +23,7 @@ const ROUNDOFF_STEPS = 1000
 const TRAINED_HORIZON = 4.0
 const PRECISIONS = ("float64" => Float64, "float32" => Float32, "float16" => Float16)
 
-# -- the two networks -----------------------------------------------------------------------------
-
-"tanh(K Y + b)."
-layer(K, b, Y) = tanh.(K * Y .+ b)
-
-"Piecewise linear interpolation: W at \"time\" s, in units of the nodes' spacing."
-function at_node(W, s)
-    last_one = size(W, ndims(W)) - 2
-    j = min(max(floor(Int, s), 0), last_one)
-    before, after = selectdim_copy(W, j + 1), selectdim_copy(W, j + 2)
-    return before + as_state(s - j, W) * (after - before)
-end
-selectdim_copy(W::AbstractArray{<:Any, 3}, j) = W[:, :, j]
-selectdim_copy(W::AbstractMatrix, j) = W[:, j]
-
-"dY/ds = tau tanh(K(s) Y + b(s)), s from 0 to nodes - 1: networks of all horizons step together."
-resnet(K, b, tau) = (s, Y) -> tau * layer(at_node(K, s), at_node(b, s), Y)
-
-spacings(K) = size(K, 3) - 1
-
-"RK4 from Y(0) to Y(T)."
-rk4_forward(K, b, Y, tau, steps) = advance(rk4, resnet(K, b, tau), Y, 0.0, spacings(K) / steps, steps)
-
-"RK4 from Y(T) back to 0: the same nodes and midpoints in reverse order."
-rk4_backward(K, b, Y, tau, steps) =
-    advance(rk4, resnet(K, b, tau), Y, float(spacings(K)), -spacings(K) / steps, steps)
-
-"The slide's two lines: Y+ = Y + h tanh(K Z + b), Z+ = Z - h tanh(K^T Y+ + b)."
-function verlet_layer(K, b, h, Y, Z)
-    Y = Y + h * layer(K, b, Z)
-    return Y, Z - h * layer(transpose(K), b, Y)
-end
-
-"The two lines in reverse order, signs changed."
-function undo_verlet_layer(K, b, h, Y, Z)
-    Z = Z + h * layer(transpose(K), b, Y)
-    return Y - h * layer(K, b, Z), Z
-end
-
-function verlet_forward(K, b, h, Y, Z)
-    for j in axes(K, 3)
-        Y, Z = verlet_layer(K[:, :, j], b[:, j], h, Y, Z)
-    end
-    return Y, Z
-end
-
-function verlet_backward(K, b, h, Y, Z)
-    for j in reverse(axes(K, 3))
-        Y, Z = undo_verlet_layer(K[:, :, j], b[:, j], h, Y, Z)
-    end
-    return Y, Z
-end
-
-"Mean of log(1 + exp(s)) - C s over the samples, s = W Y + mu, C in {0, 1}."
-function logistic_loss(W, mu, Y, C)
-    s = vec(W * Y) .+ mu
-    return mean(Flux.softplus.(s) .- C .* s)
-end
-
-"The data in rows 1-2, zeros in rows 3-4."
-padded(Y0) = vcat(Y0, zero(Y0))
+include("reversible_nets.jl")
 
 # -- the reference case: first seed, one amplitude and horizon, a few points ----------------------
 
@@ -135,35 +75,6 @@ function recomputed(case, net, Y)
     return net == "rk4" ? recomputed_rk4(K, b, spacing(case), Y, seed) :
            recomputed_verlet(K, b, step_size(case), Y, seed)
 end
-
-function recomputed_verlet(K, b, h, state, seed)
-    Y, Z, seed = state[1:1, :], state[2:2, :], (seed[1:1, :], seed[2:2, :])
-    by_K, by_b = similar(K), similar(b)
-    for j in reverse(axes(K, 3))
-        Y, Z = undo_verlet_layer(K[:, :, j], b[:, j], h, Y, Z)
-        _, pull = Zygote.pullback((K, b, Y, Z) -> verlet_layer(K, b, h, Y, Z), K[:, :, j], b[:, j], Y, Z)
-        part_K, part_b, seed... = pull(seed)
-        by_K[:, :, j], by_b[:, j] = part_K, part_b
-        seed = Tuple(seed)
-    end
-    return by_K, by_b
-end
-
-"States \"recovered\" by steps of -h, which is no inverse; the adjoint of each step is exact there."
-function recomputed_rk4(K, b, tau, Y, seed)
-    one_step(K, b, Y) = rk4(resnet(K, b, tau), 0.0, Y, 1.0)
-    by_K, by_b = zero(K), zero(b)
-    for j in spacings(K):-1:1
-        pair_K, pair_b = K[:, :, j:(j + 1)], b[:, j:(j + 1)]
-        Y = rk4(resnet(pair_K, pair_b, tau), 1.0, Y, -1.0)
-        _, pull = Zygote.pullback(one_step, pair_K, pair_b, Y)
-        part_K, part_b, seed = pull(seed)
-        by_K[:, :, j:(j + 1)] += part_K
-        by_b[:, j:(j + 1)] += part_b
-    end
-    return by_K, by_b
-end
-
 function reference(inputs, options)
     case = Reference(inputs, options, options["sample"])
     found = Dict{String, Any}()
@@ -292,76 +203,7 @@ function there_and_back(net, K, b, Y0)
     return vcat(pair...), vcat(verlet_backward(K, b, h, pair...)...)
 end
 
-# -- without a network ----------------------------------------------------------------------------
-
-"RK4 forward and back on y' = lambda y."
-function linear(inputs, options)
-    z = inputs["z"]
-    there_and_back(f, y, h, n) = advance(rk4, f, advance(rk4, f, y, 0.0, h, n), n * h, -h, n)
-    real_axis = there_and_back((t, y) -> z .* y, one.(z), 1.0, 1)
-    # i z as a rotation of the plane.
-    plane = hcat(one.(z), zero(z))
-    imaginary = there_and_back((t, y) -> hcat(-z .* y[:, 2], z .* y[:, 1]), plane, 1.0, 1)
-    errors = [abs(only(there_and_back((t, y) -> 10 * y, z[1:1] ./ z[1:1], 1.0 / n, n)) - 1)
-              for n in LINEAR_STEPS]
-    # Many starts, because a single one may lose all its digits, or by luck none.
-    Q, start = inputs["rotation"], inputs["Y0"][:, 1:options["sample"]]
-    roundoff = map(inputs["rates"]) do rate
-        A = Q * Diagonal([-rate, -one(rate)]) * Q'
-        back = there_and_back((t, y) -> A * y, start, 1.0 / ROUNDOFF_STEPS, ROUNDOFF_STEPS)
-        norm(back - start) / norm(start)
-    end
-    return Dict{String, Any}("linear/factor/real" => real_axis, "linear/factor/imaginary" => imaginary[:, 1],
-                             "linear/roundtrip" => errors, "linear/roundoff" => eltype(z).(roundoff))
-end
-
-"The slide's two lines on x = (Y, Z), one sample."
-function slide_step(x, K, b, h)
-    d = length(b)
-    Y, Z = x[1:d], x[(d + 1):end]
-    Y = Y + h * tanh.(K * Z + b)
-    return [Y; Z - h * tanh.(K' * Y + b)]
-end
-
-"The same with the gradients of sum(log cosh(K . + b)), which are K^T tanh(K . + b)."
-function canonical_step(x, K, b, h)
-    d = length(b)
-    Y, Z = x[1:d], x[(d + 1):end]
-    Y = Y + h * (K' * tanh.(K * Z + b))
-    return [Y; Z - h * (K' * tanh.(K * Y + b))]
-end
-
-"Jacobians of one step, what they preserve, and the drift of a Hamiltonian."
-function structure(inputs, options)
-    x, K, b = inputs["x_step"], inputs["K_step"], inputs["b_step"]
-    d, P = length(b), eltype(x)
-    Omega = [zeros(P, d, d) Matrix{P}(I, d, d); -Matrix{P}(I, d, d) zeros(P, d, d)]
-    found, volume, form = Dict{String, Any}(), P[], P[]
-    for (name, step) in (("slide", slide_step), ("canonical", canonical_step))
-        J, = Zygote.jacobian(x -> step(x, K, b, P(0.5)), x)
-        found["jacobian/step/$name"] = J
-        push!(volume, abs(det(J) - 1))
-        push!(form, norm(J' * Omega * J - Omega))
-    end
-    found["structure/volume_defect"], found["structure/symplectic_defect"] = volume, form
-    for (name, method) in (("two_line", symplectic_euler), ("stormer_verlet", verlet))
-        found["hamiltonian/drift/$name"] = [drift(method, inputs, h) for h in DRIFT_STEPS]
-    end
-    return found
-end
-
-"log(cosh(x)) without overflow."
-log_cosh(x) = abs(x) + log1p(exp(-2 * abs(x))) - log(oftype(x, 2))
-
-"max |H - H(0)| to T = 64 for H = [log cosh(k Z + beta) + log cosh(k Y + beta)]/k."
-function drift(method, inputs, h)
-    k, beta, (Y0, Z0) = scalar(inputs["k"]), scalar(inputs["beta"]), inputs["x0"]
-    hamiltonian(Y, Z) = (log_cosh(k * Z + beta) + log_cosh(k * Y + beta)) / k
-    system = ((t, Z) -> tanh(k * Z + beta), (t, Y) -> -tanh(k * Y + beta))
-    times = [j * h for j in 0:round(Int, DRIFT_END / h)]
-    H = [hamiltonian(state...) for state in integrate(method, system, (Y0, Z0), times)]
-    return maximum(abs.(H .- H[1]))
-end
+include("reversibility_side.jl")
 
 "The reference networks on all points."
 function tasks(inputs, options)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import numdl_bridge
 from numdl_bridge import cli_julia
 from numdl_bridge.engines.julia import readiness as ready
+from numdl_bridge.engines.julia import stamps
 from numdl_bridge.engines.julia.settings import config_file, resolve, write_file
 from numdl_bridge.errors import BadInputError
 from numdl_bridge.resources import folder
@@ -177,7 +178,7 @@ def test_a_depot_without_the_packages(home):
 
 def test_a_failed_start_is_remembered_until_something_changes(home):
     settings = ready_julia(home)
-    ready.write_stamp(settings, False, "it fell over")
+    stamps.write_stamp(settings, False, "it fell over")
     assert "it fell over" in ready.readiness(settings).reason
     manifest = home / "project" / "Manifest.toml"
     manifest.write_text(manifest.read_text() + "\n")

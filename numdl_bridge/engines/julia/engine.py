@@ -19,8 +19,9 @@ from ...studies.observation import Observation, Timing, Unavailable
 from ..base import plain_options, sort_answer
 from .failure import JuliaMissingError, WorkerDiedError, WorkerGarbageError
 from .process import Progress
-from .readiness import Readiness, readiness, write_stamp
+from .readiness import Readiness, readiness
 from .settings import Settings, resolve
+from .stamps import write_stamp
 from .worker import Reply, Worker
 
 PART_SECONDS = 1800.0
