@@ -15,7 +15,8 @@ from ..errors import BadInputError
 from . import diagnosis
 from .inputs import PRECISIONS, common_precision, named_arrays
 from .julia_side import ask_julia
-from .ode_problem import Loss, Problem, question, torch_answer
+from .ode_problem import Loss, Problem
+from .ode_question import question, torch_answer
 from .question import kernel_times, tolerance
 from .result import ModelResult, conclude
 from .sensitivities import chosen, solver_tolerance

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -19,10 +19,8 @@ from ..engines.torch.controllers import ORDINARYDIFFEQ, with_dp5_exponents
 from ..engines.torch.solution import SUCCESS
 from ..errors import BadInputError
 from ..studies.contract import Quantity
+from .ode_problem import Problem
 from .solvers import PAIRS
-
-if TYPE_CHECKING:
-    from .ode_problem import Problem
 
 Sensitivity = Literal[
     "forward",
