@@ -7,20 +7,18 @@ in one message; 130 after Ctrl-C.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from . import __version__
+from . import __version__, cli_julia
 from .cli_compare import compare
-from .cli_console import console, parse_settings, say
+from .cli_console import Full, Quick, console, parse_settings, say, size_of
 from .cli_info import doctor, list_studies
 from .cli_sweep import sweep
-from .errors import BadInputError, NumDLError
+from .errors import NumDLError
 
 if TYPE_CHECKING:
     from .runs.results import RunResult
@@ -88,8 +86,8 @@ def options(
 def run(
     studies: Studies = None,
     settings: Settings = None,
-    quick: Annotated[bool, typer.Option("--quick", help="small sizes, seconds")] = False,
-    full: Annotated[bool, typer.Option("--full", help="large sizes, minutes")] = False,
+    quick: Quick = False,
+    full: Full = False,
     dtype: Annotated[str | None, typer.Option(help="float64 or float32")] = None,
     seed: Annotated[int | None, typer.Option(help="of the generator that draws inputs")] = None,
     device: Annotated[str, typer.Option(help="of torch: cpu, cuda, cuda:1, mps")] = "cpu",
@@ -114,15 +112,13 @@ def run(
     from .runs.budget import Budget
     from .runs.runner import run_all
 
-    if quick and full:
-        raise BadInputError("--quick together with --full", "one of them", "leave one out")
     given = parse_settings(settings or [])
     given |= {k: v for k, v in (("dtype", dtype), ("seed", seed)) if v is not None}
     stderr = console(stderr=True)
     with Progress(stderr) as progress:
         result = run_all(
             *(studies or []),
-            size="quick" if quick else "full" if full else "default",
+            size=size_of(quick, full),
             julia=julia,
             device=device,
             threads=threads,
@@ -164,7 +160,8 @@ def rescore(
 def record(
     studies: Studies = None,
     settings: Settings = None,
-    size: Annotated[str, typer.Option(help="quick, default or full")] = "default",
+    quick: Quick = False,
+    full: Full = False,
     folder: Annotated[Path | None, typer.Option(help="of the recordings")] = None,
     timings: Annotated[bool, typer.Option("--timings/--no-timings")] = True,
 ) -> None:
@@ -176,7 +173,7 @@ def record(
     with Progress(stderr) as progress:
         paths = record_studies(
             *(studies or []),
-            size=size,
+            size=size_of(quick, full),
             folder=folder,
             timings=timings,
             progress=progress,
@@ -208,6 +205,14 @@ def pages(
         typer.echo(html)
 
 
+# The commands that stand in modules of their own.
+app.command("list")(list_studies)
+app.command()(doctor)
+app.command()(sweep)
+app.command()(compare)
+app.add_typer(cli_julia.app, name="julia")
+
+
 def _finish(result: RunResult, as_json: bool) -> None:
     from .report.terminal import show as show_run
 
@@ -223,19 +228,6 @@ def _finish(result: RunResult, as_json: bool) -> None:
         raise typer.Exit(2)
     if not result.ok:
         raise typer.Exit(1)
-
-
-def _mount() -> None:
-    """The commands that stand in modules of their own."""
-    app.command("list")(list_studies)
-    app.command()(doctor)
-    app.command()(sweep)
-    app.command()(compare)
-    if find_spec(f"{__package__}.cli_julia"):
-        app.add_typer(import_module(f"{__package__}.cli_julia").app, name="julia")
-
-
-_mount()
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""What the commands share: the console that they print on, and how settings are written."""
+"""What the commands share: their console, and how settings and sizes are written."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -37,3 +38,14 @@ def console(stderr: bool = False) -> Console:
 def say(line: str, style: str = "") -> None:
     """One message for people, on stderr, never cut into pieces."""
     console(stderr=True).print(Text(line, style=style), soft_wrap=True)
+
+
+Quick = Annotated[bool, typer.Option("--quick", help="small sizes, seconds")]
+Full = Annotated[bool, typer.Option("--full", help="large sizes, minutes")]
+
+
+def size_of(quick: bool, full: bool) -> str:
+    """The size that two flags ask for; both together are refused."""
+    if quick and full:
+        raise BadInputError("--quick together with --full", "one of them", "leave one out")
+    return "quick" if quick else "full" if full else "default"

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .cli_console import console, parse_settings
+from .cli_console import Full, Quick, console, parse_settings, size_of
 
 
 def sweep(
@@ -20,7 +20,8 @@ def sweep(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="K=V", help="option of a study")
     ] = None,
-    size: Annotated[str, typer.Option(help="quick, default or full")] = "default",
+    quick: Quick = False,
+    full: Full = False,
     julia: Annotated[str, typer.Option(help="auto, live, recorded or off")] = "off",
     out: Annotated[Path, typer.Option(help="one run a seed goes here")] = Path("numdl-runs/sweep"),
     csv: Annotated[Path | None, typer.Option(help="also every outcome as CSV")] = None,
@@ -38,7 +39,7 @@ def sweep(
             backend=backend,
             folder=out,
             progress=progress,
-            size=size,
+            size=size_of(quick, full),
             julia=julia,
             **parse_settings(settings or []),
         )
