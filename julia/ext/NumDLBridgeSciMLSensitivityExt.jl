@@ -4,6 +4,7 @@ module NumDLBridgeSciMLSensitivityExt
 
 using DifferentialEquations: ODEProblem, Tsit5, solve
 using NumDLBridge: NumDLBridge
+using PrecompileTools: @compile_workload
 using SciMLSensitivity: BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint, QuadratureAdjoint,
                         ZygoteVJP
 using Zygote: Zygote
@@ -26,6 +27,21 @@ function NumDLBridge.sciml_gradient(fit, theta, sensealg; rtol, atol, algorithm 
     end
     value, (gradient,) = Zygote.withgradient(objective, theta)
     return (; loss = value, theta = gradient)
+end
+
+# As in src/precompile.jl, and for the same releases: the first of these gradients compiles for a
+# minute.
+if VERSION >= v"1.10.3"
+    @compile_workload begin
+        path = joinpath(NumDLBridge.FIXTURES, "gradient_test.bin")
+        include_dependency(path)
+        (; inputs, options) = NumDLBridge.read_fixture(path)
+        try
+            NumDLBridge.GradientTest.sciml(inputs, options)
+        catch error
+            @warn "precompiling SciMLSensitivity's adjoints" error
+        end
+    end
 end
 
 end
