@@ -15,6 +15,7 @@ from ..studies.observation import Observation
 from .budget import REFEREE, Side, budget_terms, proven_radius, tolerance_of
 from .claims import ClaimResult, PublishedResult, check_claims, compare_published
 from .difference import Difference, differ, unavailable
+from .partings import Parting, partings
 from .register import Register, default_register
 from .verdicts import SEVERITY, VERDICTS, Verdict
 
@@ -31,6 +32,7 @@ class Comparison:
     - `study`, `options`: what was asked, options as plain data.
     - `differences`: every pair of every compared quantity, `unavailable` ones included.
     - `claims`, `published`: for every engine.
+    - `partings`: where histories part, for every pair of engines.
     - `recorded`: by engine that was observed, None if live, else the date of its recording.
     - `input_hashes`: what each engine received.
     - `absent`: by engine that was not observed, the reason.
@@ -42,6 +44,7 @@ class Comparison:
     differences: tuple[Difference, ...] = ()
     claims: tuple[ClaimResult, ...] = ()
     published: tuple[PublishedResult, ...] = ()
+    partings: tuple[Parting, ...] = ()
     recorded: dict[str, str | None] = field(default_factory=dict)
     input_hashes: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -137,6 +140,7 @@ def compare_study(
         differences=tuple(scoring.differences()),
         claims=check_claims(study, options, observed),
         published=compare_published(study, options, observed),
+        partings=tuple(partings(study.quantities(options), observed)),
         recorded={name: o.recorded for name, o in observed.items()},
         input_hashes={name: o.input_hash for name, o in observed.items()},
         absent={k: v for k, v in scoring.absent.items() if k not in observed},

@@ -7,7 +7,7 @@ Every function returns a frame of plain numbers and texts, one row a difference,
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..studies.observation import Observation
 from . import formatting as form
 from .comparison import Comparison
 from .difference import Difference
+from .partings import Parting
 from .timings import ratios as _ratios
 from .timings import timing_rows
 
@@ -187,6 +188,15 @@ def published(comparison: Comparison) -> pd.DataFrame:
         for p in comparison.published
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def partings(comparison: Comparison) -> pd.DataFrame:
+    """Where the histories of two engines part."""
+    import pandas as pd
+
+    names = [f.name for f in fields(Parting)]
+    rows = [[getattr(p, name) for name in names] for p in comparison.partings]
+    return pd.DataFrame(rows, columns=names)
 
 
 def printable(frame: pd.DataFrame) -> pd.DataFrame:

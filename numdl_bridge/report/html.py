@@ -10,6 +10,7 @@ from html import escape
 from ..runs.results import RunResult, StudyResult
 from . import rows
 from .figures import svg
+from .table import Table
 
 _CSS = """\
 .numdl{font:14px/1.45 system-ui,sans-serif;max-width:68em}
@@ -28,7 +29,7 @@ _CLASSES = {"agree within budget": "within", "explained": "explained", "disagree
 
 def page(run: RunResult) -> str:
     """The whole run: an overview, then every study with its figure."""
-    overview = rows.Table("Overview", ["", "study", "outcome"])
+    overview = Table("Overview", ["", "study", "outcome"])
     for result in run.values():
         verdict = "" if result.ok else "disagree"
         overview.add("✓" if result.ok else "✗", result.name, result.summary, verdict=verdict)
@@ -74,7 +75,7 @@ def _study(result: StudyResult, drawn: str = "") -> str:
     )
 
 
-def _table(table: rows.Table) -> str:
+def _table(table: Table) -> str:
     head = "".join(
         f"<th>{escape(c) if c != table.title.lower() else ''}</th>" for c in table.columns
     )

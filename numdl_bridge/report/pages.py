@@ -13,6 +13,7 @@ from ..runs.files import write_atomic
 from ..runs.results import RunResult, StudyResult
 from . import rows
 from .figures import svg
+from .table import MARKS, Table
 
 
 def write_pages(run: RunResult, folder: Path, figures: bool = True) -> list[Path]:
@@ -65,10 +66,10 @@ def study_page(result: StudyResult, manifest: dict[str, Any], figure: bool = Fal
 
 def index_page(run: RunResult) -> str:
     """The list of pages with each study's outcome."""
-    table = rows.Table("Studies", ["study", "question", "outcome"])
+    table = Table("Studies", ["study", "question", "outcome"])
     for result in run.values():
         table.add(f"[{result.name}]({result.name}.md)", result.study.question, result.summary)
-    legend = "; ".join(f"{mark} {verdict}" for verdict, mark in rows.MARKS.items())
+    legend = "; ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
     return "\n\n".join(
         [
             "# What came out",
@@ -97,12 +98,17 @@ def _method(result: StudyResult, manifest: dict[str, Any]) -> str:
     for name, observation in result.observations.items():
         facts = ", ".join(
             f"{k} {v}"
-            for k, v in observation.provenance.items()
+            for k, v in sorted(observation.provenance.items(), key=_language_first)
             if isinstance(v, str | int | float) and k != "platform"
         )
         label = f", recorded {observation.recorded}" if observation.recorded else ""
         lines.append(f"- {name}{label}: {facts}.")
     return "\n".join(lines)
+
+
+def _language_first(fact: tuple[str, Any]) -> tuple[bool, bool, str]:
+    name = fact[0]
+    return name not in ("python", "julia"), name.endswith(".jl"), name.lower()
 
 
 def _machine(manifest: dict[str, Any]) -> str:
@@ -114,7 +120,7 @@ def _machine(manifest: dict[str, Any]) -> str:
     )
 
 
-def _markdown(table: rows.Table) -> str:
+def _markdown(table: Table) -> str:
     lines = [table.columns, ["---"] * len(table.columns), *table.rows]
     text = "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
     notes = "".join(f"\n\n{note}" for note in table.notes)

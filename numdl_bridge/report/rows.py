@@ -8,21 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..compare import SEVERITY, Difference, formatting, gravest
-from ..compare.timings import TimingSummary, timing_rows
+from ..compare.partings import Parting
 from ..runs.results import StudyResult
+from .table import MARKS, Table, answering
+from .timing_rows import timing_table
 
-MARKS = {
-    "agree": "✓",
-    "agree within budget": "≈",
-    "explained": "∗",
-    "disagree": "✗",
-    "unavailable": "–",
-}
 KINDS = {
     "Gradients": ("gradient", "jacobian"),
     "Inverses": ("inverse",),
@@ -32,30 +26,14 @@ _ENGINES = ("torch", "julia", "referee")
 _MANY_ULPS = 10**4
 
 
-@dataclass
-class Table:
-    """**Arguments:**
-
-    - `title`, `columns`: the heading and those of the columns.
-    - `rows`: cells as text, as many as columns.
-    - `verdicts`: for each row the gravest verdict in it, or `""`; for colours.
-    - `notes`: lines below the table.
-    """
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    verdicts: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, *cells: str, verdict: str = "") -> None:
-        self.rows.append(list(cells))
-        self.verdicts.append(verdict)
-
-
 def all_tables(result: StudyResult) -> list[Table]:
-    """Every table that has rows: differences, timings, claims, published figures."""
-    more = [timing_table(result), claim_table(result), published_table(result)]
+    """Every table that has rows."""
+    more = [
+        parting_table(result),
+        timing_table(result),
+        claim_table(result),
+        published_table(result),
+    ]
     return [*difference_tables(result), *(t for t in more if t.rows or t.notes)]
 
 
@@ -72,18 +50,23 @@ def _pairs_table(result: StudyResult, title: str, kinds: tuple[str, ...]) -> Tab
         if d.kind in kinds and d.against in ("", d.quantity)
     ]
     pairs = list(dict.fromkeys(d.pair for d in _shown(found)))
-    pairs.sort(key=lambda p: [_ENGINES.index(e) if e in _ENGINES else 9 for e in p.split("–")])
     values = _value_column(result)
-    table = Table(title, [title.lower(), values, *pairs])
+    table = Table(title, [title.lower(), values])
     grouped: dict[str, dict[str, Difference]] = {}
     for quantity in result.study.quantities(result.options):
         if quantity.kind in kinds:
             grouped[quantity.name] = {}
     for d in found:
         grouped.setdefault(d.quantity, {})[d.pair] = d
+    reported = [name for name, row in grouped.items() if not row]
+    for other in answering(result):
+        if other != values and any(_value(result, name, other) for name in reported):
+            pairs.append(f"{values}–{other}")
+    pairs = sorted(dict.fromkeys(pairs), key=_places)
+    table.columns += pairs
     for name, row in grouped.items():
-        value = _value(result, name)
-        cells = [cell(row[p]) if p in row else "" for p in pairs]
+        value = _value(result, name, values)
+        cells = [cell(row[p]) if p in row else _beside(result, name, p) for p in pairs]
         if value or any(cells):
             verdict = gravest(d.verdict for d in _shown(row.values())) if row else ""
             table.add(name, value, *cells, verdict=verdict)
@@ -123,66 +106,27 @@ def cell(d: Difference) -> str:
     return f"{size} {mark}"
 
 
-def timing_table(result: StudyResult) -> Table:
-    """Each task's time a call by engine, kernel and first call apart, and torch over Julia.
-
-    Where the two disagree there are no times to compare, and none are shown.
-    """
-    found = timing_rows(result.comparison, result.observations)
-    kernels = {row.task: row for row in found if row.phase == "kernel"}
-    firsts = {row.task: row for row in found if row.phase == "first call"}
-    engines = [e for e in _engines(result) if any(e in r.engines for r in kernels.values())]
-    table = Table("Timings", ["timings"])
-    for engine in engines:
-        when = result.observations[engine].recorded
-        table.columns += [f"{engine} (recorded {when})" if when else engine, "first call"]
-    quoted = [row.ratio for row in kernels.values() if row.ratio is not None]
-    refused = sorted({r.reason for r in quoted if r.ratio is None and r.reason})
-    if any(reason.startswith("they disagree") for reason in refused):
-        table.notes.append(f"no timings of torch and julia: {refused[0]}")
-        return table
-    with_ratio = any(r.ratio is not None for r in quoted)
-    table.columns += ["torch / julia"] if with_ratio else []
-    for task, row in kernels.items():
-        cells = []
-        for engine in engines:
-            first = firsts[task].engines.get(engine) if task in firsts else None
-            cells.append(_kernel(row.engines.get(engine)))
-            cells.append(formatting.seconds(first.median if first else None))
-        if with_ratio:
-            r = row.ratio
-            cells.append(formatting.ratio(r.ratio, r.low, r.high) if r else "")
-        table.add(task, *cells)
-    if table.rows:
-        table.notes.append("one call: median ± interquartile range (least)")
-    table.notes += [f"no ratio: {reason}" for reason in refused]
-    table.notes += _phase_notes(result, set(kernels))
+def parting_table(result: StudyResult) -> Table:
+    """Where two engines' histories part: the iteration, the difference there and the largest."""
+    pairs = list(dict.fromkeys(p.pair for p in result.comparison.partings))
+    table = Table("Where histories part", ["where histories part", *pairs])
+    grouped: dict[str, dict[str, str]] = {}
+    for p in result.comparison.partings:
+        grouped.setdefault(p.quantity, {})[p.pair] = _parting(p)
+    for name, cells in grouped.items():
+        table.add(name, *(cells.get(pair, "") for pair in pairs))
+    beyond = sorted({p.beyond for p in result.comparison.partings})
+    if beyond:
+        limit = " or ".join(formatting.size(b) for b in beyond)
+        table.notes.append(f"the first iteration with a relative difference above {limit}")
     return table
 
 
-def _kernel(s: TimingSummary | None) -> str:
-    if s is None:
-        return formatting.NOTHING
-    show = formatting.seconds
-    if s.samples == 1:
-        return show(s.median)
-    return f"{show(s.median)} ± {show(s.iqr)} ({show(s.minimum)})"
-
-
-def _phase_notes(result: StudyResult, tasks: set[str]) -> list[str]:
-    """One line an engine on what is no task: its start, compilation, what the bridge took."""
-    lines = []
-    for name, observation in result.observations.items():
-        total: dict[str, float] = {}
-        for t in observation.timings:
-            if t.task not in tasks and t.seconds:
-                total[t.phase] = total.get(t.phase, 0.0) + float(np.median(t.seconds))
-        parts = [f"{phase} {formatting.seconds(s)}" for phase, s in total.items()]
-        if observation.peak_memory:
-            parts.append(f"peak memory {formatting.memory(observation.peak_memory)}")
-        if parts:
-            lines.append(f"{name}: {', '.join(parts)}")
-    return lines
+def _parting(p: Parting) -> str:
+    if p.at is None:
+        return f"together for {p.iterations} iterations ({formatting.size(p.before)})"
+    largest = "not finite" if p.largest is None else f"up to {formatting.size(p.largest)}"
+    return f"at {p.at} (before {formatting.size(p.before)}, then {largest})"
 
 
 def claim_table(result: StudyResult) -> Table:
@@ -210,7 +154,7 @@ def claim_table(result: StudyResult) -> Table:
 
 def published_table(result: StudyResult) -> Table:
     """Figures that others printed beside ours."""
-    engines = _engines(result)
+    engines = answering(result)
     table = Table("Published figures", ["published figures", "published", *engines])
     sources = {p.source for p in result.comparison.published}
     for name in dict.fromkeys(p.name for p in result.comparison.published):
@@ -269,28 +213,35 @@ def _shown(differences: Iterable[Difference]) -> list[Difference]:
     return [d for d in differences if d.verdict != "unavailable"]
 
 
-def _engines(result: StudyResult) -> list[str]:
-    return [e for e in result.observations if any(c for c in result.observations[e].values)]
-
-
 def _value_column(result: StudyResult) -> str:
     return next((e for e in _ENGINES if e in result.observations), "value")
 
 
-def _value(result: StudyResult, name: str) -> str:
-    """A quantity in one short cell: a number, or the norm and number of entries of an array."""
-    for engine in _ENGINES:
-        observation = result.observations.get(engine)
-        if observation is None or name not in observation.values:
-            continue
-        array = np.asarray(observation.values[name])
-        if array.ndim == 0 or array.dtype.kind not in "fiu":
-            return formatting.value(array)
-        if array.ndim == 1 and array.size <= 4:
-            return f"[{', '.join(formatting.number(v, 4) for v in array)}]"
-        if array.dtype.kind in "iu" and array.size:
-            return f"{array.min()} … {array.max()}"
-        finite = array[np.isfinite(array)]
-        odd = f", {array.size - finite.size} NaN/Inf" if finite.size < array.size else ""
-        return f"‖{formatting.number(float(np.linalg.norm(finite)), 6)}‖{odd}"
-    return ""
+def _beside(result: StudyResult, name: str, pair: str) -> str:
+    """Of what is reported and not compared, the other engine's value in the column of its pair."""
+    first, _, other = pair.partition("–")
+    if first != _value_column(result):
+        return ""
+    value = _value(result, name, other)
+    return f"{other}: {value}" if value else ""
+
+
+def _places(pair: str) -> list[int]:
+    return [_ENGINES.index(e) if e in _ENGINES else 9 for e in pair.split("–")]
+
+
+def _value(result: StudyResult, name: str, engine: str) -> str:
+    """An engine's value in one short cell: a number, or the norm of an array; empty without one."""
+    observation = result.observations.get(engine)
+    if observation is None or name not in observation.values:
+        return ""
+    array = np.asarray(observation.values[name])
+    if array.ndim == 0 or array.dtype.kind not in "fiu":
+        return formatting.value(array)
+    if array.ndim == 1 and array.size <= 4:
+        return f"[{', '.join(formatting.number(v, 4) for v in array)}]"
+    if array.dtype.kind in "iu" and array.size:
+        return f"{array.min()} … {array.max()}"
+    finite = array[np.isfinite(array)]
+    odd = f", {array.size - finite.size} NaN/Inf" if finite.size < array.size else ""
+    return f"‖{formatting.number(float(np.linalg.norm(finite)), 6)}‖{odd}"

@@ -13,6 +13,7 @@ from rich.text import Text
 from ..runs.results import RunResult, StudyResult
 from ..runs.store import ROOT
 from . import rows
+from .table import Table
 
 WIDTH = 100
 MOST_ROWS = 60
@@ -60,7 +61,7 @@ def study(result: StudyResult, most: int = MOST_ROWS) -> RenderableType:
     return Group(*parts, Text())
 
 
-def table_of(table: rows.Table, most: int = MOST_ROWS) -> RenderableType:
+def table_of(table: Table, most: int = MOST_ROWS) -> RenderableType:
     """A table in the package's one style: its first rows, and every one that disagrees."""
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in table.columns:

@@ -97,6 +97,11 @@ class StudyResult:
         return _tables.published(self.comparison)
 
     @property
+    def partings(self) -> pd.DataFrame:
+        """Where histories (losses by iteration) of two engines part, and by how much."""
+        return _tables.partings(self.comparison)
+
+    @property
     def summary(self) -> str:
         """One line: verdicts and claims, counted."""
         counts = [f"{n} {verdict}" for verdict, n in self.verdicts.items() if n]

@@ -204,6 +204,7 @@ def _training(double: bool) -> list[Quantity]:
                 f"{what}: loss after every iteration",
                 engines=_BOTH,
                 compared=False,
+                parted=1e-3,
             ),
             Quantity(
                 f"{name}/error",

@@ -75,6 +75,8 @@ class Quantity:
     - `compared`: False for what is reported, and perhaps the subject of a claim, but has no reason
       to be equal between engines (a chaotic trajectory after it has parted).
     - `terms`: what else may separate two engines, as relative sizes with their sources.
+    - `parted`: for a history, one entry an iteration: the relative difference beyond which two
+      engines' histories have parted. Where they do so is a result.
     - `about`: one line for tables and pages.
     """
 
@@ -90,6 +92,7 @@ class Quantity:
     compare_with: str | None = None
     compared: bool = True
     terms: tuple[Term, ...] = ()
+    parted: float | None = None
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,14 @@ def quantities(options: TrainingOptions) -> list[Quantity]:
         fixed = variant.startswith("rk4")
         mode = "aligned" if fixed else "native"
         who = everyone if variant == "rk4" else two
-        add(f"loss/{variant}", "loss", f"{about}; iterations 0, 1, ...", mode=mode, engines=who)
+        add(
+            f"loss/{variant}",
+            "loss",
+            f"{about}; iterations 0, 1, ...",
+            mode=mode,
+            engines=who,
+            parted=1e-3,
+        )
         if variant in AGREED:
             add(
                 f"loss/{variant}/agreed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,15 +14,18 @@ import pytest
 from rich.console import Console
 from stub_study import STUBS, StubEngine, changed, engines
 
+from numdl_bridge.compare import compare_study
 from numdl_bridge.errors import BadInputError
 from numdl_bridge.report import rows, terminal
 from numdl_bridge.report.figures import DRAWINGS, svg
 from numdl_bridge.report.html import fragment, page
 from numdl_bridge.report.machine_readable import run_as_json
 from numdl_bridge.report.pages import write_pages
+from numdl_bridge.report.table import Table
 from numdl_bridge.report.terminal import as_text
 from numdl_bridge.runs.runner import run_all
 from numdl_bridge.studies import all_studies
+from numdl_bridge.studies.contract import Quantity
 
 pytestmark = pytest.mark.usefixtures("stubs")
 
@@ -183,7 +187,7 @@ def test_figures_are_reproducible_svg_and_absent_without_their_arrays() -> None:
 
 
 def test_a_long_table_is_cut_but_never_a_disagreement() -> None:
-    table = rows.Table("Gradients", ["gradients", "torch"])
+    table = Table("Gradients", ["gradients", "torch"])
     for n in range(40):
         table.add(f"row{n}", "1", verdict="disagree" if n == 33 else "agree")
     console = Console(file=io.StringIO(), width=100)
@@ -193,3 +197,35 @@ def test_a_long_table_is_cut_but_never_a_disagreement() -> None:
     assert "row10 " not in text
     assert "row33" in text
     assert "and 29 more, none of which disagrees; `numdl show RUN STUDY`" in text
+
+
+def test_what_is_only_reported_stands_under_the_engine_that_returned_it() -> None:
+    stub = result()["stub"]
+    extra = [
+        Quantity("reported", "figure", 0.0, "", compared=False),
+        Quantity("own", "figure", 0.0, "", compared=False, engines=("julia",)),
+        Quantity("trace", "loss", 0.0, "", compared=False, parted=1e-3),
+    ]
+    study = replace(stub.study, quantities=lambda o: [*stub.study.quantities(o), *extra])
+    for k, (name, observation) in enumerate(stub.observations.items()):
+        observation.values["reported"] = np.array(float(k + 1))
+        observation.values["trace"] = np.array([1.0, 1.0, 1.0 + 0.1 * (name == "julia")])
+    stub.observations["julia"].values["own"] = np.array(5.0)
+    comparison = compare_study(study, stub.options, stub.observations)
+    shown = replace(stub, study=study, comparison=comparison)
+
+    (table,) = (t for t in rows.difference_tables(shown) if t.title == "Quantities")
+    cells = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    place = list(stub.observations).index("julia") + 1
+    assert cells["reported"]["torch–julia"] == f"julia: {place}"
+    assert cells["own"]["torch"] == ""
+    assert cells["own"]["torch–julia"] == "julia: 5"
+
+    text = as_text(shown)
+    assert "Where histories part" in text
+    (parting,) = (p for p in comparison.partings if {p.left, p.right} == {"torch", "julia"})
+    assert parting.at == 2
+    assert parting.difference == pytest.approx(0.1 / 1.1)
+    (row,) = rows.parting_table(shown).rows
+    assert any(c.startswith("together for 3 iterations") for c in row)  # torch and referee
+    assert len(shown.partings) == 3

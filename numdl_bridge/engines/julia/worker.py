@@ -335,7 +335,7 @@ class Worker:
                 "remove NumDLBridge from the Julia project, so that the copy that comes with this "
                 "package is used, or install the matching release",
             )
-        self.facts = {k: v for k, v in facts.items() if k != "kind"}
+        self.facts = {k: v for k, v in facts.items() if k not in ("kind", "id", "protocol")}
         self.progress(f"Julia: ready after {time.perf_counter() - began:.1f} s")
 
     def _discard(self) -> None:

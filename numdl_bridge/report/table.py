@@ -1,0 +1,41 @@
+"""A table of short texts, as terminal, page and HTML get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..runs.results import StudyResult
+
+MARKS = {
+    "agree": "✓",
+    "agree within budget": "≈",
+    "explained": "∗",
+    "disagree": "✗",
+    "unavailable": "–",
+}
+
+
+@dataclass
+class Table:
+    """**Arguments:**
+
+    - `title`, `columns`: the heading and those of the columns.
+    - `rows`: cells as text, as many as columns.
+    - `verdicts`: for each row the gravest verdict in it, or `""`; for colours.
+    - `notes`: lines below the table.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, *cells: str, verdict: str = "") -> None:
+        self.rows.append(list(cells))
+        self.verdicts.append(verdict)
+
+
+def answering(result: StudyResult) -> list[str]:
+    """The engines that returned anything."""
+    return [e for e in result.observations if any(c for c in result.observations[e].values)]
