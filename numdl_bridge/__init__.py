@@ -18,8 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import rendering
-
-__version__ = "0.1.0"
+from .version import __version__
 
 if TYPE_CHECKING:
     from .errors import BadInputError, EngineError, NumDLError, TamperedError, UnknownNameError
@@ -64,6 +63,7 @@ __all__ = [
     "StudyResult",
     "TamperedError",
     "UnknownNameError",
+    "__version__",
     "all_studies",
     "compare_gradients",
     "compare_module",

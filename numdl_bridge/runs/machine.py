@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from .. import __version__
+from ..version import __version__
 
 PACKAGES = ("numpy", "scipy", "torch", "torchdiffeq", "python-flint", "juliacall")
 

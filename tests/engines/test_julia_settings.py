@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import numdl_bridge
-from numdl_bridge import cli_julia
+from numdl_bridge.cli import julia as cli_julia
 from numdl_bridge.engines.julia import readiness as ready
 from numdl_bridge.engines.julia import stamps
 from numdl_bridge.engines.julia.settings import config_file, resolve, write_file

@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
 from ...resources import folder
+from ...version import __version__
 from .settings import Settings, cache_folder
 
 

@@ -45,8 +45,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ... import __version__
 from ...errors import EngineError
+from ...version import __version__
 from . import frames
 from .failure import (
     JuliaFunctionError,

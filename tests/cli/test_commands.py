@@ -13,7 +13,7 @@ from stub_study import STUBS, StubEngine, changed, engines, stubs
 from typer.testing import CliRunner
 
 from numdl_bridge.cli import app
-from numdl_bridge.cli_console import parse_settings
+from numdl_bridge.cli.console import parse_settings
 from numdl_bridge.errors import BadInputError
 from numdl_bridge.runs import runner as runner_module
 from numdl_bridge.runs.recordings import RecordedEngine, record
@@ -21,7 +21,7 @@ from numdl_bridge.runs.slots import Slots
 from numdl_bridge.studies import all_studies
 
 __all__ = ["stubs"]
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

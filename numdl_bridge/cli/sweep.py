@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .cli_console import Full, Quick, console, parse_settings, size_of
+from .console import Full, Quick, console, parse_settings, size_of
 
 
 def sweep(
@@ -27,9 +27,9 @@ def sweep(
     csv: Annotated[Path | None, typer.Option(help="also every outcome as CSV")] = None,
 ) -> None:
     """Run studies for many seeds: how often does each claim hold?"""
-    from .report.progress import Progress
-    from .runs.files import write_atomic
-    from .runs.sweep import sweep as run_sweep
+    from ..report.progress import Progress
+    from ..runs.files import write_atomic
+    from ..runs.sweep import sweep as run_sweep
 
     with Progress(console(stderr=True)) as progress:
         found = run_sweep(

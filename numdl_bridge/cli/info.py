@@ -11,11 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .cli_console import console
-from .studies import all_studies, get_study
+from ..studies import all_studies, get_study
+from .console import console
 
 if TYPE_CHECKING:
-    from .studies.contract import Options, Study
+    from ..studies.contract import Options, Study
 
 
 def list_studies(
@@ -73,7 +73,7 @@ def _type_name(options: type[Options], name: str) -> str:
 
 def doctor() -> None:
     """Show what is installed on each side, which BLAS and threads, and which Julia."""
-    from .runs.machine import machine, versions
+    from ..runs.machine import machine, versions
 
     out = console()
     about = machine()
@@ -122,8 +122,8 @@ def _devices() -> list[str]:
 
 def _julia() -> list[tuple[str, str]]:
     """Which Julia was found, or why none, and what to do; read without starting it."""
-    from .engines.julia.engine import JuliaEngine
-    from .engines.julia.stamps import read_stamp
+    from ..engines.julia.engine import JuliaEngine
+    from ..engines.julia.stamps import read_stamp
 
     engine = JuliaEngine()
     found = engine.readiness()

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from .errors import BadInputError
+from ..errors import BadInputError
 
 WIDTH = 100
 

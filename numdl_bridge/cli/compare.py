@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_console import say
-from .errors import BadInputError, NumDLError
+from ..errors import BadInputError, NumDLError
+from .console import say
 
 if TYPE_CHECKING:
-    from .models.bridge import Bridge
+    from ..models.bridge import Bridge
 
 
 def compare(
@@ -31,7 +31,7 @@ def compare(
 
     Status 1: a disagreement, or nothing that Julia answered (unless it was switched off).
     """
-    from .models.bridge import Bridge, recordings_beside
+    from ..models.bridge import Bridge, recordings_beside
 
     if record and julia in ("recorded", "off"):
         raise BadInputError(

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .engines.julia import readiness as ready
-from .engines.julia import stamps
-from .engines.julia.failure import JuliaMissingError
-from .engines.julia.settings import (
+from ..engines.julia import readiness as ready
+from ..engines.julia import stamps
+from ..engines.julia.failure import JuliaMissingError
+from ..engines.julia.settings import (
     NAMES,
     Settings,
     config_file,
@@ -26,7 +26,7 @@ from .engines.julia.settings import (
     resolve,
     write_file,
 )
-from .errors import BadInputError, NumDLError
+from ..errors import BadInputError, NumDLError
 
 app = typer.Typer(no_args_is_help=True, help="Show, prepare or name the Julia of live runs.")
 _out, _err = Console(), Console(stderr=True)
@@ -78,7 +78,7 @@ def status(exe: Exe = None, project: Project = None, depot: Depot = None) -> Non
 @_one_message
 def setup(exe: Exe = None, project: Project = None, depot: Depot = None) -> None:
     """Install what is missing, precompile, start once and say what it is."""
-    from .engines.julia.worker import Worker
+    from ..engines.julia.worker import Worker
 
     settings = resolve(exe, project, depot)
     stamps.drop_stamp(settings)

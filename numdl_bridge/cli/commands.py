@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import __version__, cli_julia
-from .cli_compare import compare
-from .cli_console import Full, Quick, console, parse_settings, say, size_of
-from .cli_info import doctor, list_studies
-from .cli_sweep import sweep
-from .errors import NumDLError
+from ..errors import NumDLError
+from ..version import __version__
+from . import julia as julia_commands
+from .compare import compare
+from .console import Full, Quick, console, parse_settings, say, size_of
+from .info import doctor, list_studies
+from .sweep import sweep
 
 if TYPE_CHECKING:
-    from .runs.results import RunResult
+    from ..runs.results import RunResult
 
 
 class _Group(TyperGroup):
     """Ends every error of this package, and Ctrl-C, in one message and its exit status."""
 
     def invoke(self, ctx: Any) -> Any:
-        from .runs.events import RunInterrupted
+        from ..runs.events import RunInterrupted
 
         try:
             return super().invoke(ctx)
@@ -108,9 +109,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run studies with torch, the referee and Julia, and compare the answers."""
-    from .report.progress import Progress
-    from .runs.budget import Budget
-    from .runs.runner import run_all
+    from ..report.progress import Progress
+    from ..runs.budget import Budget
+    from ..runs.runner import run_all
 
     given = parse_settings(settings or [])
     given |= {k: v for k, v in (("dtype", dtype), ("seed", seed)) if v is not None}
@@ -136,7 +137,7 @@ def run(
 @app.command()
 def show(name: RunName = "last", studies: Studies = None, as_json: Json = False) -> None:
     """Print a run that is kept on disk, or some of its studies with all rows."""
-    from .runs.judging import open_run
+    from ..runs.judging import open_run
 
     _finish(open_run(name).only(*(studies or [])), as_json)
 
@@ -150,8 +151,8 @@ def rescore(
     as_json: Json = False,
 ) -> None:
     """Judge a run's stored observations by another budget; nothing is computed again."""
-    from .runs.budget import Budget
-    from .runs.judging import rescore as rescore_run
+    from ..runs.budget import Budget
+    from ..runs.judging import rescore as rescore_run
 
     _finish(rescore_run(name, Budget.parse(budget)), as_json)
 
@@ -166,8 +167,8 @@ def record(
     timings: Annotated[bool, typer.Option("--timings/--no-timings")] = True,
 ) -> None:
     """Record what a live Julia answers, to be replayed where there is none."""
-    from .report.progress import Progress
-    from .runs.recorder import record_studies
+    from ..report.progress import Progress
+    from ..runs.recorder import record_studies
 
     stderr = console(stderr=True)
     with Progress(stderr) as progress:
@@ -191,15 +192,15 @@ def pages(
     figures: Annotated[bool, typer.Option("--figures/--no-figures")] = True,
 ) -> None:
     """Write a run's pages, one a study, as they stand in comparisons/."""
-    from .report.pages import write_pages
-    from .runs.judging import open_run
+    from ..report.pages import write_pages
+    from ..runs.judging import open_run
 
     result = open_run(name)
     for path in write_pages(result, folder, figures=figures):
         typer.echo(path)
     if html:
-        from .report.html import page
-        from .runs.files import write_atomic
+        from ..report.html import page
+        from ..runs.files import write_atomic
 
         write_atomic(html, page(result).encode())
         typer.echo(html)
@@ -210,14 +211,14 @@ app.command("list")(list_studies)
 app.command()(doctor)
 app.command()(sweep)
 app.command()(compare)
-app.add_typer(cli_julia.app, name="julia")
+app.add_typer(julia_commands.app, name="julia")
 
 
 def _finish(result: RunResult, as_json: bool) -> None:
-    from .report.terminal import show as show_run
+    from ..report.terminal import show as show_run
 
     if as_json:
-        from .report.machine_readable import run_as_json
+        from ..report.machine_readable import run_as_json
 
         typer.echo(run_as_json(result))
     else:
@@ -233,7 +234,3 @@ def _finish(result: RunResult, as_json: bool) -> None:
 def main() -> None:
     """Entry point of the command `numdl`."""
     app(prog_name="numdl")
-
-
-if __name__ == "__main__":
-    main()
