@@ -10,7 +10,7 @@ from html import escape
 from ..runs.results import RunResult, StudyResult
 from . import rows
 from .figures import svg
-from .table import Table
+from .table import CELLS, VERDICTS, Table
 
 _CSS = """\
 .numdl{font:14px/1.45 system-ui,sans-serif;max-width:68em}
@@ -71,6 +71,7 @@ def _study(result: StudyResult, drawn: str = "") -> str:
         f"<p class=dim>{escape(result.name)} · {escape(options)}</p>"
         + drawn
         + "".join(_table(t) for t in rows.all_tables(result))
+        + f"<p class=dim>{escape(VERDICTS)}<br>{escape(CELLS)}</p>"
         + (f"<ul>{remarks}</ul>" if remarks else "")
     )
 

@@ -1,7 +1,6 @@
 """A study's result as tables of short texts: what terminal, page and HTML have in common.
 
-One row a quantity, one column a pair of engines, so that what differs is seen at a glance. A cell
-is the relative difference, the distance in ulps and the verdict's mark.
+One row a quantity, one column a pair of engines, so that what differs is seen at a glance.
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..compare import SEVERITY, Difference, formatting, gravest
 from ..compare.partings import Parting
 from ..runs.results import StudyResult
+from .cells import cell, largest, value
 from .table import MARKS, Table, answering
 from .timing_rows import timing_table
 
@@ -23,7 +21,6 @@ KINDS = {
     "Quantities": ("value", "solution", "loss", "spectrum", "figure", "count"),
 }
 _ENGINES = ("torch", "julia", "referee")
-_MANY_ULPS = 10**4
 
 
 def all_tables(result: StudyResult) -> list[Table]:
@@ -60,50 +57,30 @@ def _pairs_table(result: StudyResult, title: str, kinds: tuple[str, ...]) -> Tab
         grouped.setdefault(d.quantity, {})[d.pair] = d
     reported = [name for name, row in grouped.items() if not row]
     for other in answering(result):
-        if other != values and any(_value(result, name, other) for name in reported):
+        if other != values and any(value(result, name, other) for name in reported):
             pairs.append(f"{values}–{other}")
     pairs = sorted(dict.fromkeys(pairs), key=_places)
     table.columns += pairs
     for name, row in grouped.items():
-        value = _value(result, name, values)
+        own = value(result, name, values)
         cells = [cell(row[p]) if p in row else _beside(result, name, p) for p in pairs]
-        if value or any(cells):
+        if own or any(cells):
             verdict = gravest(d.verdict for d in _shown(row.values())) if row else ""
-            table.add(name, value, *cells, verdict=verdict)
+            table.add(name, own, *cells, verdict=verdict)
     return table
 
 
 def opinions_table(result: StudyResult) -> Table:
     """Quantities that are a further opinion of another one, each beside that one."""
-    table = Table("Further opinions", ["further opinions", "beside", "difference"])
+    columns = ["further opinions", "beside", "largest difference", "of all pairs"]
+    table = Table("Further opinions", columns)
     grouped: dict[tuple[str, str], list[Difference]] = {}
     for d in _shown(result.comparison.differences):
         if d.against not in ("", d.quantity):
             grouped.setdefault((d.quantity, d.against), []).append(d)
     for (name, against), found in grouped.items():
-        cells = "; ".join(f"{d.pair} {cell(d)}" for d in found)
-        table.add(name, against, cells, verdict=gravest(d.verdict for d in found))
+        table.add(name, against, *largest(found), verdict=gravest(d.verdict for d in found))
     return table
-
-
-def cell(d: Difference) -> str:
-    """`2.3e-16  3 ulps ✓`; for what is equal to the last bit `= ✓`.
-
-    The ulps are the largest; where one tiny entry makes that meaningless, the median.
-    """
-    mark = MARKS[d.verdict]
-    if d.verdict == "unavailable":
-        return mark
-    if d.relative is None:
-        return f"not comparable {mark}" if d.reason != "equal to the last bit" else f"= {mark}"
-    if d.relative == 0:
-        return f"= {mark}"
-    size = formatting.size(d.relative)
-    if d.ulps is not None and d.ulps < _MANY_ULPS:
-        return f"{size}  {formatting.ulps(d.ulps)} ulp{'' if d.ulps == 1 else 's'} {mark}"
-    if d.ulps_median is not None and d.ulps_median < _MANY_ULPS:
-        return f"{size}  median {d.ulps_median:g} ulps {mark}"
-    return f"{size} {mark}"
 
 
 def parting_table(result: StudyResult) -> Table:
@@ -222,26 +199,9 @@ def _beside(result: StudyResult, name: str, pair: str) -> str:
     first, _, other = pair.partition("–")
     if first != _value_column(result):
         return ""
-    value = _value(result, name, other)
-    return f"{other}: {value}" if value else ""
+    reported = value(result, name, other)
+    return f"{other}: {reported}" if reported else ""
 
 
 def _places(pair: str) -> list[int]:
     return [_ENGINES.index(e) if e in _ENGINES else 9 for e in pair.split("–")]
-
-
-def _value(result: StudyResult, name: str, engine: str) -> str:
-    """An engine's value in one short cell: a number, or the norm of an array; empty without one."""
-    observation = result.observations.get(engine)
-    if observation is None or name not in observation.values:
-        return ""
-    array = np.asarray(observation.values[name])
-    if array.ndim == 0 or array.dtype.kind not in "fiu":
-        return formatting.value(array)
-    if array.ndim == 1 and array.size <= 4:
-        return f"[{', '.join(formatting.number(v, 4) for v in array)}]"
-    if array.dtype.kind in "iu" and array.size:
-        return f"{array.min()} … {array.max()}"
-    finite = array[np.isfinite(array)]
-    odd = f", {array.size - finite.size} NaN/Inf" if finite.size < array.size else ""
-    return f"‖{formatting.number(float(np.linalg.norm(finite)), 6)}‖{odd}"

@@ -13,11 +13,11 @@ from rich.text import Text
 from ..runs.results import RunResult, StudyResult
 from ..runs.store import ROOT
 from . import rows
-from .table import Table
+from .table import CELLS, VERDICTS, Table
 
 WIDTH = 100
 MOST_ROWS = 60
-MOST_ROWS_OF_MANY = 15
+MOST_ROWS_OF_MANY = 12
 """Rows of a table where several studies are printed one after the other."""
 
 _STYLES = {
@@ -28,6 +28,7 @@ _STYLES = {
     "unavailable": "dim",
     "": "dim",
 }
+_LEGEND = [Text(VERDICTS, style="dim"), Text(CELLS, style="dim")]
 
 
 def as_text(*results: StudyResult, width: int = WIDTH) -> str:
@@ -35,6 +36,7 @@ def as_text(*results: StudyResult, width: int = WIDTH) -> str:
     console = Console(file=io.StringIO(), width=width, no_color=True, highlight=False)
     for result in results:
         console.print(study(result))
+    console.print(*_LEGEND, sep="\n")
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip("\n")
 
@@ -66,8 +68,11 @@ def table_of(table: Table, most: int = MOST_ROWS) -> RenderableType:
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in table.columns:
         named = column == table.title.lower()
+        # A quantity's name is never broken, so that it can be copied; claims are sentences.
         grid.add_column(
-            Text(table.title, style="bold not dim") if named else Text(column), overflow="fold"
+            Text(table.title, style="bold not dim") if named else Text(column),
+            overflow="fold",
+            no_wrap=named and table.title != "Claims",
         )
     shown = [
         row
@@ -90,11 +95,10 @@ def overview(run: RunResult) -> RenderableType:
     for result in run.values():
         mark = Text("✓", style="green") if result.ok else Text("✗", style="bold red")
         grid.add_row(mark, Text(result.name), Text(result.summary))
-    legend = "✓ agree   ≈ agree within budget   ∗ explained   ✗ disagree   – unavailable"
     notes = [Text(note, style="dim") for note in run.manifest.get("notes", [])]
     kept = Text(f"kept in {run.folder}")
     told = [Text(line, style="dim") for line in next_steps(run)]
-    return Group(Rule(style="dim"), grid, Text(), *notes, Text(legend, style="dim"), kept, *told)
+    return Group(Rule(style="dim"), grid, Text(), *notes, *_LEGEND, kept, *told)
 
 
 def next_steps(run: RunResult) -> list[str]:

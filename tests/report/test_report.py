@@ -15,8 +15,11 @@ from rich.console import Console
 from stub_study import STUBS, StubEngine, changed, engines
 
 from numdl_bridge.compare import compare_study
+from numdl_bridge.compare.budget import Side, Tolerance
+from numdl_bridge.compare.difference import differ
 from numdl_bridge.errors import BadInputError
 from numdl_bridge.report import rows, terminal
+from numdl_bridge.report.cells import cell, largest
 from numdl_bridge.report.figures import DRAWINGS, svg
 from numdl_bridge.report.html import fragment, page
 from numdl_bridge.report.machine_readable import run_as_json
@@ -26,6 +29,7 @@ from numdl_bridge.report.terminal import as_text
 from numdl_bridge.runs.runner import run_all
 from numdl_bridge.studies import all_studies
 from numdl_bridge.studies.contract import Quantity
+from numdl_bridge.studies.observation import Observation
 
 pytestmark = pytest.mark.usefixtures("stubs")
 
@@ -55,7 +59,7 @@ def test_a_disagreement_is_marked_explained_and_costs_the_timings() -> None:
     assert text.count("✗ gradient/x") == 1
     assert "disagree: relative difference" in text
     assert "no timings of torch and julia: they disagree on 'gradient/x'" in text
-    assert "±" not in text
+    assert " ± " not in text
 
 
 def test_what_is_not_there_has_its_reason() -> None:
@@ -81,6 +85,32 @@ def test_a_failed_claim_is_red_and_has_its_figure(monkeypatch) -> None:
 def test_cells_are_exact_about_equality() -> None:
     table = rows.difference_tables(result()["stub"])[0]
     assert table.rows == [["gradient/x", table.rows[0][1], "= ✓", "= ✓", "= ✓"]]
+
+
+def test_a_cell_says_by_what_two_values_were_judged() -> None:
+    """A difference of zeros' signs, of values that ought to be zero, of one tiny entry."""
+
+    def shown(x: list[float], y: list[float], rtol: float, atol: float) -> str:
+        left, right = (
+            Side(engine, "q", Observation("stub", engine, {}, "", {"q": np.array(v)}))
+            for engine, v in (("torch", x), ("julia", y))
+        )
+        quantity = Quantity("q", "value", rtol, "")
+        return cell(differ("stub", quantity, left, right, Tolerance(rtol, atol, "")))
+
+    assert shown([1.0, 0.0], [1.0, -0.0], 0.0, 0.0) == "±0 ✗"
+    assert shown([1e-17], [3e-16], 1e-12, 1e-15) == "abs 2.9e-16 ✓"
+    assert shown([1e-17], [3e-16], 1e-12, 1e-17).endswith(" ✗")
+    ones = [1.0, 1.0, 1e-30], [1.0 + 2**-52, 1.0, 2e-30]
+    assert shown(*ones, 1e-12, 0.0) == "1.6e-16  ~1 ulps ✓"
+
+
+def test_of_several_differences_the_gravest_is_shown_and_all_are_counted() -> None:
+    stub = result(julia="wrong")["stub"]
+    found = [d for d in stub.comparison.differences if d.quantity == "gradient/x"]
+    text, tally = largest(found)
+    assert "julia" in text
+    assert tally == "2 ✗  1 ✓"
 
 
 def test_recorded_answers_are_labelled(tmp_path: Path) -> None:
