@@ -15,11 +15,11 @@ MANY_ULPS = 10**4
 
 
 def cell(d: Difference) -> str:
-    """`2.3e-16  3 ulps ✓`; for what is equal to the last bit `= ✓`.
+    """`2.3e-16 (3) ✓`; for what is equal to the last bit `= ✓`.
 
     The relative difference in the norm, or the absolute one where only that meets the tolerance
-    (values that ought to be zero), and the largest distance in ulps; where one tiny entry makes
-    that senseless, `~` and the median.
+    (values that ought to be zero), and in brackets the largest distance in ulps; where one tiny
+    entry makes that senseless, `~` and the median. What `table.CELLS` says to the reader.
     """
     mark = MARKS[d.verdict]
     if d.verdict == "unavailable":
@@ -33,19 +33,19 @@ def cell(d: Difference) -> str:
         return f"abs {formatting.size(d.absolute)} {mark}"
     size = formatting.size(d.relative)
     if d.ulps is not None and d.ulps < MANY_ULPS:
-        return f"{size}  {formatting.ulps(d.ulps)} ulp{'' if d.ulps == 1 else 's'} {mark}"
+        return f"{size} ({formatting.ulps(d.ulps)}) {mark}"
     if d.ulps_median is not None and d.ulps_median < MANY_ULPS:
-        return f"{size}  ~{formatting.ulps(np.ceil(d.ulps_median))} ulps {mark}"
+        return f"{size} (~{formatting.ulps(np.ceil(d.ulps_median))}) {mark}"
     return f"{size} {mark}"
 
 
-def largest(differences: Sequence[Difference]) -> tuple[str, str]:
-    """Of several differences the gravest, with its pair, and how many have which verdict."""
+def largest(differences: Sequence[Difference]) -> tuple[str, str, str]:
+    """Of several differences the gravest, between whom it is, and how many have which verdict."""
     worst = max(differences, key=lambda d: (SEVERITY[d.verdict], _relative(d)))
     counts = Counter(d.verdict for d in differences)
     tally = "  ".join(f"{n} {MARKS[v]}" for v, n in sorted(counts.items(), key=_gravest_first))
     shown = cell(worst).rsplit(" ", 1)[0]
-    return (shown if shown == "=" else f"{shown} ({worst.pair})"), tally
+    return shown, "" if shown == "=" else worst.pair, tally
 
 
 def value(result: StudyResult, name: str, engine: str) -> str:

@@ -72,14 +72,21 @@ def _pairs_table(result: StudyResult, title: str, kinds: tuple[str, ...]) -> Tab
 
 def opinions_table(result: StudyResult) -> Table:
     """Quantities that are a further opinion of another one, each beside that one."""
-    columns = ["further opinions", "beside", "largest difference", "of all pairs"]
-    table = Table("Further opinions", columns)
+    table = Table(
+        "Further opinions", ["further opinions", "largest difference", "between", "pairs"]
+    )
     grouped: dict[tuple[str, str], list[Difference]] = {}
     for d in _shown(result.comparison.differences):
         if d.against not in ("", d.quantity):
             grouped.setdefault((d.quantity, d.against), []).append(d)
-    for (name, against), found in grouped.items():
-        table.add(name, against, *largest(found), verdict=gravest(d.verdict for d in found))
+    # An opinion is named after what it is an opinion of, as a rule; the others are told of what.
+    beside = {key: "" if key[0].startswith(f"{key[1]}/") else key[1] for key in grouped}
+    if any(beside.values()):
+        table.columns.append("of")
+    for key, found in grouped.items():
+        of = [beside[key]] if any(beside.values()) else []
+        verdict = gravest(d.verdict for d in found)
+        table.add(key[0], *largest(found), *of, verdict=verdict)
     return table
 
 

@@ -15,10 +15,11 @@ MARKS = {
 }
 VERDICTS = "   ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
 CELLS = (
-    "A cell is the relative difference of two engines' values in the norm, the largest distance in "
-    "units in the last place (~: their median, where one tiny entry makes the largest senseless) "
-    "and the verdict. = is equality to the last bit, ±0 equality but for a zero's sign, abs an "
-    "absolute difference, where that is what the tolerance bounds; ‖…‖ is the norm of an array."
+    "A cell is the relative difference of two engines' values in the norm, in brackets the largest "
+    "distance in units in the last place (~: their median, where one tiny entry makes the largest "
+    "senseless), and the verdict. = is equality to the last bit, ±0 equality but for a zero's "
+    "sign, abs an absolute difference, where that is what the tolerance bounds; ‖…‖ is the norm "
+    "of an array."
 )
 
 

@@ -22,7 +22,7 @@ def timing_table(result: StudyResult) -> Table:
     table = Table("Timings", ["timings"])
     for engine in engines:
         when = result.observations[engine].recorded
-        table.columns += [f"{engine} (recorded {when})" if when else engine, "first call"]
+        table.columns += [f"{engine}, recorded" if when else engine, "first call"]
     quoted = [row.ratio for row in kernels.values() if row.ratio is not None]
     refused = sorted({r.reason for r in quoted if r.ratio is None and r.reason})
     if any(reason.startswith("they disagree") for reason in refused):

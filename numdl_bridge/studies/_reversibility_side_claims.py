@@ -58,7 +58,7 @@ def _linear_order() -> Claim:
         near = bool(abs(error[2] / exact - 1) < 0.01 + 1e4 * eps(options) / exact)
         slack = 0.1 if options.dtype == "float64" else np.inf  # float32 cannot see errors of 1e-7
         holds = near and bool(np.all(np.abs(orders - 5) < slack))
-        return Decision(holds, f"{error[2]:.3e} with 100 steps; orders {np.round(orders, 2)}")
+        return Decision(holds, f"{error[2]:.3e} with 100 steps; orders {_list(orders)}")
 
     return Claim(
         "linear round trips converge with order 5",
@@ -130,7 +130,7 @@ def _drift(method: str, order: int) -> Claim:
         drift = values[name]
         orders = np.log2(drift[:-1] / drift[1:])
         holds = bool(np.all(np.abs(orders - order) < 0.25))
-        return Decision(holds, f"drift {drift[-1]:.1e}, orders {np.round(orders, 2)}")
+        return Decision(holds, f"drift {drift[-1]:.1e}, orders {_list(orders)}")
 
     return Claim(
         f"energy of {method}",
@@ -139,3 +139,7 @@ def _drift(method: str, order: int) -> Claim:
         (name,),
         check,
     )
+
+
+def _list(orders: np.ndarray) -> str:
+    return ", ".join(f"{q:.2f}" for q in orders)
