@@ -72,6 +72,8 @@ class Quantity:
     - `engines`: who returns it. An engine that cannot says so with a reason.
     - `compare_with`: name of another quantity that this one is a further opinion of (say
       `"gradient/rk4"` for `"gradient/rk4/forwarddiff"`); compared with every engine's value of it.
+    - `beside`: the relative tolerance for that comparison and its source, where it is another one:
+      two engines that solve alike agree to rounding, and with the truth to the solver's tolerance.
     - `compared`: False for what is reported, and perhaps the subject of a claim, but has no reason
       to be equal between engines (a chaotic trajectory after it has parted).
     - `terms`: what else may separate two engines, as relative sizes with their sources.
@@ -90,6 +92,7 @@ class Quantity:
     mode: Mode = "aligned"
     engines: tuple[str, ...] = ("torch", "julia", "referee")
     compare_with: str | None = None
+    beside: Term | None = None
     compared: bool = True
     terms: tuple[Term, ...] = ()
     parted: float | None = None
@@ -115,6 +118,8 @@ class Claim:
     - `needs`: names of the quantities that `check` reads; when an engine lacks one of them the
       claim is not checked for it, and the table says which is missing.
     - `check`: `(values, options) -> Decision`.
+    - `engines`: who it is checked for, if not everybody. An engine whose value *is* the formula
+      that is claimed proves nothing by agreeing with it.
     """
 
     name: str
@@ -122,6 +127,7 @@ class Claim:
     source: str
     needs: tuple[str, ...]
     check: Callable[[Arrays, Any], Decision]
+    engines: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,25 @@ class Published:
 
 
 @dataclass(frozen=True)
+class ResultTable:
+    """What a study found, as a reader wants to see it: numbers in their own rows and columns.
+
+    **Arguments:**
+
+    - `title`: what is shown, with its unit or definition.
+    - `columns`: the headings; the first is that of the rows' names.
+    - `rows`: cells as text or numbers (printed to three significant digits); None where there is
+      none.
+    - `note`: one line below.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | None]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Study:
     """One case study.
 
@@ -151,6 +176,8 @@ class Study:
     - `quantities`: `options -> sequence of Quantity`.
     - `claims`: `options -> sequence of Claim`.
     - `published`: `options -> sequence of Published`.
+    - `results`: `(values by engine, options) -> sequence of ResultTable`; an engine or a quantity
+      may be missing.
     - `notes`: slips found in the published material, and what they change (Markdown).
     """
 
@@ -164,6 +191,7 @@ class Study:
     quantities: Callable[[Any], Sequence[Quantity]]
     claims: Callable[[Any], Sequence[Claim]] = lambda options: ()
     published: Callable[[Any], Sequence[Published]] = lambda options: ()
+    results: Callable[[Mapping[str, Arrays], Any], Sequence[ResultTable]] = lambda values, options: ()
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
 
