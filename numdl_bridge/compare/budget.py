@@ -21,6 +21,12 @@ from .metrics import norm
 
 REFEREE = "referee"
 
+USEFUL = {8: 1e-6, 4: 1e-2, 2: 1e-1}
+"""By bytes of a number: a bound on rounding above this would excuse a mistake, and is not used.
+
+Balls in working precision widen where an interval's dependence is lost; a bound of the size of the
+value itself says nothing about a float evaluation."""
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -54,12 +60,17 @@ class Side:
 
 
 def tolerance_of(
-    study: str, quantity: Quantity, scale: float = 1.0, overrides: Mapping[str, float] | None = None
+    study: str,
+    quantity: Quantity,
+    scale: float = 1.0,
+    overrides: Mapping[str, float] | None = None,
+    beside: bool = False,
 ) -> Tolerance:
     """The tolerance of a quantity, re-scored.
 
     **Arguments:**
 
+    - `beside`: that for its comparison with the quantity which it is a further opinion of.
     - `scale`: multiplies `rtol` and `atol` (a quantity compared to the last bit stays so).
     - `overrides`: `rtol` by pattern of the quantity's name, or of `study/quantity`; the last that
       matches counts, and `scale` does not act on it.
@@ -67,11 +78,13 @@ def tolerance_of(
     Raises `BadInputError` where a number is negative or not finite.
     """
     scale = positive("scale", scale)
-    base = f"{quantity.source}, times {scale:g}" if scale != 1 else quantity.source
+    rtol, source = quantity.rtol, quantity.source
+    if beside and quantity.beside is not None:
+        rtol, source = quantity.beside.size, quantity.beside.source
     found = Tolerance(
-        _size(f"rtol of {study}/{quantity.name}", quantity.rtol) * scale,
+        _size(f"rtol of {study}/{quantity.name}", rtol) * scale,
         _size(f"atol of {study}/{quantity.name}", quantity.atol) * scale,
-        base,
+        f"{source}, times {scale:g}" if scale != 1 else source,
     )
     for pattern, rtol in (overrides or {}).items():
         if _names(pattern, study, quantity.name):
@@ -105,7 +118,7 @@ def budget_terms(
     """The named terms of a pair's budget, relative, in the norm; multiplied by `scale`.
 
     Rounding counts once for each engine that rounds (the referee's own is in its radius), and not
-    at all for what is compared to the last bit.
+    at all for what is compared to the last bit, or where its bound is not `USEFUL`.
     """
     scale = positive("scale", scale)
     terms = [
@@ -116,8 +129,9 @@ def budget_terms(
         return tuple(terms)
     for side in (left, right):
         bound = referee.rounding.get(side.quantity, referee.rounding.get(quantity.name))
-        if side.engine != REFEREE and bound is not None and math.isfinite(bound):
-            source = "the referee's bound, from the operations of this very evaluation"
+        useful = USEFUL.get(side.value.dtype.itemsize, 0.0)
+        if side.engine != REFEREE and bound is not None and bound <= useful:
+            source = "the referee's bound, from the operations of this evaluation in balls"
             terms.append(Term(f"rounding in {side.engine}", bound * scale, source))
     return tuple(terms)
 

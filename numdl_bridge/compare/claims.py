@@ -80,6 +80,8 @@ def _check(
             raised,
         )
 
+    if claim.engines is not None and engine not in claim.engines:
+        return result(None, reason=f"its value for {engine} is the formula itself")
     missing = [name for name in claim.needs if name not in observation.values]
     if missing:
         why = observation.unavailable.get(missing[0], f"{engine} does not return it")

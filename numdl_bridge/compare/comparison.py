@@ -186,7 +186,9 @@ class _Scoring:
             return unavailable(self.study.name, quantity, left, right, against, reason)
         one = Side(left, quantity.name, self.observed[left])
         other = Side(right, against, self.observed[right])
-        tolerance = tolerance_of(self.study.name, quantity, self.scale, self.overrides)
+        tolerance = tolerance_of(
+            self.study.name, quantity, self.scale, self.overrides, beside=against != quantity.name
+        )
         terms = budget_terms(
             quantity, one, other, self.observed.get(REFEREE), tolerance, self.scale
         )

@@ -182,6 +182,9 @@ def _judge(
             f"relative difference {gap} beyond the tolerance {show(allowed)}, "
             f"within the budget {more} = {shown_terms(terms)}"
         )
+    if verdict == "unavailable":
+        wide = show((radius or 0.0) / size)
+        return verdict, f"not proven: the radius of the proof, {wide}, is wider than all allowed"
     bound = f"the tolerance {show(allowed)}{proof}"
     if tolerance.exact:
         bound = f"equality to the last bit{proof}"

@@ -22,6 +22,10 @@ SEVERITY: dict[Verdict, int] = {
 }
 
 
+WIDEST = 1e-6
+"""A proven radius above this, relative in the norm, is no knowledge to judge others by."""
+
+
 def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     """The verdict that a group of differences deserves; `unavailable` when there is none."""
     return max(verdicts, key=SEVERITY.__getitem__, default="unavailable")
@@ -34,7 +38,7 @@ def weigh(
     terms: Iterable[Term] = (),
     radius: float | None = None,
 ) -> Verdict:
-    """`agree`, `agree within budget` or `disagree`, for values that are formally comparable.
+    """The verdict on values that are formally comparable, before a cause is looked for.
 
     **Arguments:**
 
@@ -42,19 +46,22 @@ def weigh(
     - `size`: max(||x||_2, ||y||_2).
     - `tolerance`, `terms`: what is allowed, and what more is.
     - `radius`: norm of the proven radii; nothing inside it is known, so it widens either bound.
+      Where it is wider than `WIDEST` it excuses nothing: what only it would cover is `unavailable`.
 
-    Monotone: a larger tolerance, budget or radius never makes a verdict graver.
+    Monotone: a larger tolerance, budget or radius never makes a `disagree` of a milder verdict.
     """
     if not math.isfinite(relative):
         return "disagree"
     if relative == 0:
         return "agree"
     unknown = (radius or 0.0) / size if size else 0.0
-    if relative <= tolerance.allowed(size) + unknown:
+    widened = unknown if unknown <= WIDEST else 0.0
+    allowed, more = tolerance.allowed(size), budget(terms)
+    if relative <= allowed + widened:
         return "agree"
-    if relative <= budget(terms) + unknown:
+    if relative <= more + widened:
         return "agree within budget"
-    return "disagree"
+    return "unavailable" if relative <= max(allowed, more) + unknown else "disagree"
 
 
 def budget(terms: Iterable[Term]) -> float:

@@ -191,7 +191,7 @@ class Study:
     quantities: Callable[[Any], Sequence[Quantity]]
     claims: Callable[[Any], Sequence[Claim]] = lambda options: ()
     published: Callable[[Any], Sequence[Published]] = lambda options: ()
-    results: Callable[[Mapping[str, Arrays], Any], Sequence[ResultTable]] = lambda values, options: ()
+    results: Callable[[Mapping[str, Arrays], Any], Sequence[ResultTable]] = lambda found, opts: ()
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: str = ""
 

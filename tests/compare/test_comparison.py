@@ -18,7 +18,7 @@ from numdl_bridge.compare import (
     compare_study,
 )
 from numdl_bridge.errors import BadInputError, UnknownNameError
-from numdl_bridge.studies.contract import Claim, Decision, Published
+from numdl_bridge.studies.contract import Claim, Decision, Published, Term
 from numdl_bridge.studies.observation import Unavailable
 
 
@@ -102,6 +102,43 @@ def test_the_terms_of_the_quantity_and_the_referee_s_rounding_make_the_budget():
         torch={"spoil": {"gradient": off_by(3e-9)}}, referee={"rounding": {"gradient": 1e-9}}
     )
     assert find(beyond, "gradient", "torch–referee").verdict == "disagree"
+
+
+def test_a_bound_on_rounding_of_the_size_of_a_mistake_excuses_none():
+    """Balls in working precision widen: 14 (1400 %) was such a bound, and passed a flipped sign."""
+    wide = {"rounding": {"gradient": 14.0}}
+    comparison = compare(torch={"spoil": {"gradient": lambda g: -g}}, referee=wide)
+    found = find(comparison, "gradient", "torch–referee")
+    assert found.verdict == "disagree"
+    assert [t.name for t in found.terms] == ["solver"]
+
+
+def test_the_truth_has_a_tolerance_of_its_own():
+    """Two emulations of one solver agree to rounding, and with the truth to the tolerance."""
+    study, options, observations = stubs.observations(
+        julia={"spoil": {"gradient/other": off_by(1e-4)}}
+    )
+    plain = study.quantities(options)
+    loose = [
+        replace(q, beside=Term("solver", 1e-3, "solver tolerance"))
+        if q.name == "gradient/other"
+        else q
+        for q in plain
+    ]
+    comparison = compare_study(replace(study, quantities=lambda o: loose), options, observations)
+    found = find(comparison, "gradient/other", "julia–referee", "gradient")
+    assert found.verdict == "agree"
+    assert found.tolerance == "solver tolerance"
+    before = compare_study(study, options, observations)
+    assert find(before, "gradient/other", "julia–referee", "gradient").verdict == "disagree"
+
+
+def test_a_claim_is_not_checked_for_who_answers_with_its_formula():
+    study, options, observations = stubs.observations()
+    only = [replace(c, engines=("torch",)) for c in study.claims(options)]
+    found = compare_study(replace(study, claims=lambda o: only), options, observations).claims
+    assert {c.engine for c in found if c.holds} == {"torch"}
+    assert all("is the formula itself" in c.reason for c in found if c.engine != "torch")
 
 
 @pytest.mark.parametrize("absent", [None, {"julia": "no Julia was found"}])

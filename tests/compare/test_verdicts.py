@@ -26,14 +26,19 @@ def terms(*sizes):
     more=st.tuples(*[amounts] * 4),
 )
 def test_a_larger_allowance_is_never_graver(relative, size, small, more):
+    """What only a wide proof would cover is `unavailable`: better than `disagree`, no excuse."""
+
     def severity(rtol, atol, term, radius):
-        return SEVERITY[weigh(relative, size, Tolerance(rtol, atol, ""), terms(term), radius)]
+        found = weigh(relative, size, Tolerance(rtol, atol, ""), terms(term), radius)
+        return 3.5 if found == "unavailable" else SEVERITY[found]
 
     large = tuple(a + b for a, b in zip(small, more))
-    assert severity(*large) <= severity(*small)
-    for i in range(4):  # one at a time, too
+    for i in range(3):  # one at a time
         widened = tuple(large[j] if j == i else small[j] for j in range(4))
         assert severity(*widened) <= severity(*small)
+    assert severity(*large[:3], small[3]) <= severity(*small)
+    if severity(*small) < 4:  # a wider proof never makes it a disagreement
+        assert severity(*small[:3], large[3]) < 4
 
 
 @given(gap=st.floats(0, 2), wider=st.floats(0, 2), size=positive, rtol=amounts, term=amounts)
@@ -66,6 +71,10 @@ def test_a_budget_never_turns_agree_into_anything_else(relative, size, rtol, ext
         (1e-16, 1, (0, 0), (), 1e-16, "agree"),
         (1e-16, 1, (0, 0), (), 0.9e-16, "disagree"),
         (2e-12, 100, (1e-12, 0), (), 1.01e-10, "agree"),
+        (1.0, 1, (1e-12, 0), (), 1e9, "unavailable"),
+        (1e-12, 1, (1e-12, 0), (), 1e9, "agree"),
+        (2e-12, 1, (1e-12, 0), (2e-12,), 1e9, "agree within budget"),
+        (2.0, 1, (1e-12, 0), (), 1.5, "disagree"),
         (math.inf, 1, (1, 1), (1e9,), 1e9, "disagree"),
         (math.inf, 5e-324, (0, 1), (), None, "disagree"),
         (math.nan, 1, (1, 1), (1e9,), 1e9, "disagree"),
