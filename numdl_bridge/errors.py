@@ -6,6 +6,9 @@ prints it without a traceback and exits with status 2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class NumDLError(Exception):
     """Something that the user can mend.
@@ -19,7 +22,7 @@ class NumDLError(Exception):
 
     def __init__(self, got: str, expected: str = "", remedy: str = "") -> None:
         self.got, self.expected, self.remedy = got, expected, remedy
-        parts = [got.rstrip(".") + "."]
+        parts = [got if got.endswith("?") else got.rstrip(".") + "."]
         if expected:
             parts.append(f"Expected: {expected.rstrip('.')}.")
         if remedy:
@@ -33,6 +36,12 @@ class NumDLError(Exception):
 
 class UnknownNameError(NumDLError):
     """A study, option, quantity or run that does not exist; the message lists those that do."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'oscillator'?` where one of the names that exist is close, else nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class BadInputError(NumDLError):

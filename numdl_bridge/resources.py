@@ -7,10 +7,12 @@ stand in `numdl_bridge/_data`. Nobody else in the package builds such a path.
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from .errors import UnknownNameError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _PACKAGE = Path(__file__).resolve().parent
 _FOLDERS = {
@@ -46,6 +48,9 @@ def inputs(name: str) -> np.ndarray:
 
 
 def _table(kind: str, name: str) -> np.ndarray:
+    # Not at the top: the command line asks where things are long before it needs numbers.
+    import numpy as np
+
     path = folder(kind) / f"{name}.csv"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.csv")))

@@ -21,9 +21,14 @@ from numdl_bridge.studies.observation import Observation, Unavailable
 
 
 class StubOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`entries`: length of x."""
+    """**Arguments:**
+
+    - `entries`: length of x.
+    - `powers`: nothing depends on them; a tuple, which JSON does not know.
+    """
 
     entries: Annotated[int, msgspec.Meta(ge=1)] = 5
+    powers: tuple[int, ...] = (1, 2)
 
 
 def quantities(options: StubOptions) -> list[Quantity]:

@@ -7,6 +7,7 @@ in one message; 130 after Ctrl-C.
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -233,4 +234,8 @@ def _finish(result: RunResult, as_json: bool) -> None:
 
 def main() -> None:
     """Entry point of the command `numdl`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no such signs gets question marks, not a traceback.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(prog_name="numdl")

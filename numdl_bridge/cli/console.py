@@ -12,20 +12,38 @@ from rich.text import Text
 from ..errors import BadInputError
 
 WIDTH = 100
+_OPTIONS_OF_COMMANDS = {
+    "size", "julia", "device", "threads", "timings", "resume", "folder", "budget", "progress",
+    "engines", "sequential", "jobs", "backend",
+}  # fmt: skip
 
 
 def parse_settings(texts: list[str]) -> dict[str, Any]:
-    """`["samples=500", "widths=[8,16]"]` as settings; lists and numbers as JSON has them."""
+    """`["samples=500", "widths=8,16"]` as settings; numbers and lists as JSON has them.
+
+    Raises `BadInputError` for what is no setting of a study but an option of the command.
+    """
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise BadInputError(f"--set {text}", "NAME=VALUE, as in --set samples=500")
-        try:
-            found[name] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name] = value
+        if name in _OPTIONS_OF_COMMANDS:
+            raise BadInputError(
+                f"--set {text}", "an option of a study", f"--{name} is an option of the command"
+            )
+        found[name] = _value(value)
     return found
+
+
+def _value(text: str) -> Any:
+    """JSON; `8,16` is a list, as it would be with brackets; anything else is text."""
+    for attempt in (text, f"[{text}]" if "," in text else text):
+        try:
+            return json.loads(attempt)
+        except json.JSONDecodeError:
+            continue
+    return text
 
 
 def console(stderr: bool = False) -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..studies import all_studies, get_study
 from .console import console
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ def list_studies(
     study: Annotated[str | None, typer.Argument(help="one study in full")] = None,
 ) -> None:
     """List the studies; with a name, its options, quantities and claims."""
+    from ..studies import all_studies, get_study
+
     out = console()
     if study is not None:
         _list_one(out, get_study(study))
@@ -54,12 +56,25 @@ def _list_one(out: Console, study: Study) -> None:
 
 def _options_table(study: Study) -> Table:
     sizes = {size: study.configure(size) for size in ("default", "quick", "full")}
-    grid = _grid("option", *sizes, "type")
+    grid = _grid("option", *sizes, "type", "what it is")
+    about = _about(study.options)
     for name in study.options.__struct_fields__:
         values = [str(getattr(o, name)) for o in sizes.values()]
         shown = [values[0], *(v if v != values[0] else "" for v in values[1:])]
-        grid.add_row(*map(Text, (name, *shown, _type_name(study.options, name))))
+        kind = _type_name(study.options, name)
+        grid.add_row(*map(Text, (name, *shown, kind, about.get(name, ""))))
     return grid
+
+
+def _about(options: type[Options]) -> dict[str, str]:
+    """What the docstrings of the options say of each: the items `- name: text` of their lists."""
+    found: dict[str, str] = {}
+    for kind in reversed(options.__mro__):
+        for item in re.split(r"\n\s*- (?=`)", kind.__doc__ or "")[1:]:
+            names, _, text = item.partition(": ")
+            text = " ".join(text.split("\n\n")[0].split())
+            found |= dict.fromkeys(re.findall(r"`(\w+)`", names), text)
+    return found
 
 
 def _type_name(options: type[Options], name: str) -> str:

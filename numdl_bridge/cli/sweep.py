@@ -41,7 +41,7 @@ def sweep(
             progress=progress,
             size=size_of(quick, full),
             julia=julia,
-            **parse_settings(settings or []),
+            settings=parse_settings(settings or []),
         )
     if csv:
         write_atomic(csv, found.to_csv(index=False).encode())

@@ -97,6 +97,8 @@ def check_overrides(
     studies: Iterable[tuple[Study, Options]], overrides: Mapping[str, float]
 ) -> None:
     """Raise `UnknownNameError` for a pattern that names no quantity of any of the studies."""
+    if not overrides:
+        return
     names = [(s.name, q.name) for s, options in studies for q in s.quantities(options)]
     for pattern in overrides:
         if not any(_names(pattern, study, quantity) for study, quantity in names):

@@ -40,7 +40,7 @@ class ClaimResult:
 class PublishedResult:
     """A printed figure beside an engine's; `ours` and `relative` are None where it has none.
 
-    `relative` is |ours - figure| / max(|ours|, |figure|).
+    `relative` is |ours - figure| / |figure|; None for a published zero that we do not reach.
     """
 
     study: str
@@ -132,6 +132,7 @@ def _beside(
     )
 
 
-def _relative(ours: float, figure: float) -> float:
-    size = max(abs(ours), abs(figure))
-    return 0.0 if size == 0 else abs(ours / size - figure / size)
+def _relative(ours: float, figure: float) -> float | None:
+    if ours == figure:
+        return 0.0
+    return abs(ours - figure) / abs(figure) if figure else None

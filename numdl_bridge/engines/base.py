@@ -85,7 +85,10 @@ def sort_answer(
 
 
 def plain_options(options: Options) -> dict[str, Any]:
-    """The options as JSON-ready data, the form in which they are hashed, kept and sent to Julia."""
+    """The options as JSON reads them back: so they are hashed, kept and sent to Julia.
+
+    Lists where the options have tuples, so that what was kept equals what is asked again.
+    """
     import msgspec
 
-    return msgspec.to_builtins(options)
+    return msgspec.json.decode(msgspec.json.encode(options))

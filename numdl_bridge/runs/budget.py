@@ -45,9 +45,17 @@ class Budget:
 
     @classmethod
     def of(cls, value: Budget | float | Mapping[str, Any]) -> Budget:
-        """A budget itself, a factor, or the plain data that a manifest keeps."""
+        """A budget itself, a factor, tolerances by pattern, or what a manifest keeps."""
         if isinstance(value, Budget):
             return value
         if isinstance(value, Mapping):
-            return cls(float(value["scale"]), dict(value["overrides"]))
-        return cls(float(value))
+            if {*value} <= {"scale", "overrides"}:
+                return cls(float(value.get("scale", 1.0)), dict(value.get("overrides", {})))
+            return cls(1.0, dict(value))
+        try:
+            return cls(float(value))
+        except (TypeError, ValueError):
+            raise BadInputError(
+                f"budget = {value!r}",
+                "a factor such as 10, tolerances as {'gradient/rk4': 1e-10}, or a Budget",
+            ) from None

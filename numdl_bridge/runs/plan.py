@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
+import msgspec
+
 from ..compare.budget import check_overrides
-from ..errors import BadInputError, UnknownNameError
+from ..errors import BadInputError, UnknownNameError, nearest
 from ..studies import all_studies, get_study
 from ..studies.contract import Options, Size, Study
 from .budget import Budget
@@ -35,6 +37,10 @@ class Plan:
     threads: int = 1
     timings: bool = True
     budget: Budget = field(default_factory=Budget)
+
+    def plain(self) -> dict[str, Any]:
+        """As a manifest keeps it and JSON reads it back."""
+        return msgspec.json.decode(msgspec.json.encode(asdict(self)))
 
     @classmethod
     def read(cls, manifest: Mapping[str, Any]) -> Plan:
@@ -70,9 +76,11 @@ def _refuse_unknown(settings: Mapping[str, Any], chosen: Sequence[Study]) -> Non
     known = {name for study in chosen for name in study.options.__struct_fields__}
     for name in settings:
         if name not in known:
-            which = f"study {chosen[0].name!r}" if len(chosen) == 1 else "any of the chosen studies"
+            which = (
+                f"study {chosen[0].name!r} has" if len(chosen) == 1 else "the chosen studies have"
+            )
             raise UnknownNameError(
-                f"option {name!r} is not one of {which}",
+                f"{which} no option {name!r}{nearest(name, known)}",
                 f"one of {', '.join(sorted(known))}",
                 "`numdl list STUDY` shows a study's options",
             )

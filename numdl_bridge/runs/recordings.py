@@ -78,10 +78,12 @@ class RecordedEngine:
 
     - `name`: of the engine that was recorded.
     - `folder`: of the recordings; those of this repository unless given.
+    - `remedy`: how a missing one is made, where that is not `numdl record <study>`.
     """
 
-    def __init__(self, name: str, folder: Path | None = None) -> None:
+    def __init__(self, name: str, folder: Path | None = None, remedy: str = "") -> None:
         self.name, self.folder = name, folder or resources.folder("recordings")
+        self.remedy = remedy
 
     def missing(self) -> str | None:
         if any(self.folder.glob(f"*/{self.name}-*.json")):
@@ -94,10 +96,9 @@ class RecordedEngine:
             return None
         others = sorted((self.folder / study.name).glob(f"{self.name}-*.json"))
         why = "other options or inputs than these" if others else "none for this study"
-        return (
-            f"no recording ({why}; inputs {input_hash(inputs)[:12]}…); "
-            f"`numdl record {study.name}` makes one where {self.name.capitalize()} is installed"
-        )
+        where = f"where {self.name.capitalize()} is installed"
+        remedy = self.remedy or f"`numdl record {study.name}` makes one {where}"
+        return f"no recording ({why}; inputs {input_hash(inputs)[:12]}…); {remedy}"
 
     def observe(self, study: Study, options: Options, inputs: Arrays) -> Observation:
         reason = self.missing_for(study, options, inputs)

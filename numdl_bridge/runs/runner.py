@@ -6,9 +6,8 @@ neither a crash nor a kill loses it.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,12 +105,12 @@ def run_all(
     if resume:
         store = RunStore.open(find_run("last" if resume is True else resume))
         plan = Plan.read(store.manifest)
-        if names or settings:
-            raise BadInputError(
-                f"studies or settings ({', '.join([*names, *settings])}) together with --resume",
-                "nothing: a resumed run takes them from its manifest",
-                "leave them out, or start a new run",
-            )
+        _refuse_with_resume(
+            [*names, *settings],
+            plan,
+            {"size": size, "julia": julia, "device": device, "threads": threads}
+            | {"timings": timings, "budget": Budget.of(budget)},
+        )
         chosen = plan.studies()
         if store.manifest["versions"] != versions():
             watch(Event("note", text="this run was begun with other versions than are here now"))
@@ -131,13 +130,25 @@ def run_all(
         return _Run(store, plan, slots, watch).everything(chosen)
 
 
+def _refuse_with_resume(named: list[str], plan: Plan, also: Mapping[str, Any]) -> None:
+    """A resumed run takes all from its manifest: what is asked beside it must be the same."""
+    default = Plan(())
+    given = [k for k, v in also.items() if v not in (getattr(default, k), getattr(plan, k))]
+    if named or given:
+        raise BadInputError(
+            f"{', '.join([*named, *given])} given together with --resume",
+            "nothing: a resumed run takes them from its manifest",
+            "leave them out, or start a new run",
+        )
+
+
 def _sayer(watch: Watch) -> Callable[[str], None]:
     return lambda line: watch(Event("note", text=line))
 
 
 def _asked(plan: Plan) -> dict[str, Any]:
     return {
-        "asked": dataclasses.asdict(plan),
+        "asked": plan.plain(),
         "command": sys.argv,
         "versions": versions(),
         "machine": machine(),
@@ -161,6 +172,7 @@ class _Run:
             self.watch(Event("note", text=line))
         kept = [n for n in self.store.manifest.get("notes", []) if n not in self.slots.notes]
         notes = [*self.slots.notes, *kept]
+        before = self.store.manifest["status"]
         self.store.set_status("running", absent=self.slots.absent, notes=notes)
         results: dict[str, StudyResult] = {}
         try:
@@ -177,8 +189,10 @@ class _Run:
         except KeyboardInterrupt:
             self.store.set_status("interrupted")
             raise RunInterrupted(self.store.path) from None
-        except BaseException:
-            self.store.set_status("failed")
+        except BaseException as error:
+            # What refuses to be resumed stays what it was.
+            refused = isinstance(error, BadInputError) and before != "running"
+            self.store.set_status(before if refused else "failed")
             raise
         self.store.set_status("complete" if len(results) == len(chosen) else "failed")
         return RunResult(results, self.store.path, self.store.manifest, self.errors)

@@ -53,9 +53,11 @@ def choose_engines(
 
     if julia not in get_args(JuliaMode):
         raise BadInputError(f"--julia {julia!r}", f"one of {', '.join(get_args(JuliaMode))}")
-    if threads < 1:
-        raise BadInputError(f"{threads} threads", "a number of at least 1")
-    slots = Slots([TorchEngine(device, threads)])
+    if not isinstance(threads, int) or threads < 1:
+        raise BadInputError(f"{threads!r} threads", "a whole number of at least 1")
+    torch_engine = TorchEngine(device, threads)
+    torch_engine.check_device()  # before anything that takes longer
+    slots = Slots([torch_engine])
     _fill_julia_slot(slots, julia, recordings, say, threads)
     slots.engines.append(RefereeEngine() if sequential else RefereeProcess())
     return slots

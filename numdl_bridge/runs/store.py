@@ -127,11 +127,21 @@ class RunStore:
         """Keep a study's inputs, or check that a resumed run drew the same ones."""
         known = self.manifest["studies"].get(study)
         if known:
-            if known["input_hash"] != digest or known["options"] != options:
+            remedy = "start a new run: the study, its options or NumPy changed since"
+            if known["options"] != options:
+                names = sorted({*known["options"], *options})
+                off = [n for n in names if known["options"].get(n) != options.get(n)]
+                raise BadInputError(
+                    f"study {study!r} has other options now: "
+                    + ", ".join(f"{n}={options.get(n)}" for n in off),
+                    ", ".join(f"{n}={known['options'].get(n)}" for n in off),
+                    remedy,
+                )
+            if known["input_hash"] != digest:
                 raise BadInputError(
                     f"study {study!r} draws other inputs now ({digest[:12]}…) than this run kept",
                     f"inputs {known['input_hash'][:12]}…",
-                    "start a new run: the study, its options or NumPy changed since",
+                    remedy,
                 )
             return
         packed = pack_arrays(inputs)

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from ..errors import UnknownNameError
+from ..errors import UnknownNameError, nearest
 from .contract import Study
 
 _NOT_STUDIES = {"contract", "observation"}
@@ -25,5 +25,7 @@ def get_study(name: str) -> Study:
     """The study called `name`; raises `UnknownNameError` with the names that exist."""
     studies = all_studies()
     if name not in studies:
-        raise UnknownNameError(f"no study called {name!r}", f"one of {', '.join(studies)}")
+        raise UnknownNameError(
+            f"no study called {name!r}{nearest(name, studies)}", f"one of {', '.join(studies)}"
+        )
     return studies[name]

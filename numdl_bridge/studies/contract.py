@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 
-from ..errors import BadInputError, UnknownNameError
+from ..errors import BadInputError, UnknownNameError, nearest
 
 Arrays = Mapping[str, np.ndarray]
 """Named arrays: the inputs of a study or the values that an engine returned."""
@@ -41,7 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     - `dtype`: the working precision that inputs are rounded to and engines compute in.
     """
 
-    seed: int = 1234
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 1234
     dtype: Literal["float64", "float32"] = "float64"
 
 
@@ -201,16 +201,26 @@ class Study:
         for name in settings:
             if name not in known:
                 raise UnknownNameError(
-                    f"study {self.name!r} has no option {name!r}", f"one of {', '.join(known)}"
+                    f"study {self.name!r} has no option {name!r}{nearest(name, known)}",
+                    f"one of {', '.join(known)}",
                 )
-        merged = {**self.sizes.get(size, {}), **settings}
+        merged = {**self.sizes.get(size, {}), **self._listed(settings)}
         try:
             return msgspec.convert(merged, self.options, strict=False)
         except msgspec.ValidationError as error:
+            given = ", ".join(f"{k}={v!r}" for k, v in settings.items())
             raise BadInputError(
-                f"options of study {self.name!r}: {error}",
-                remedy=f"see `numdl list {self.name}` for its options and their types",
+                f"options of study {self.name!r}, given {given}: {error}",
+                remedy=f"see `numdl list {self.name}` for its options, their types and defaults",
             ) from None
+
+    def _listed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """One entry stands for the list of it, where a list is wanted."""
+        usual = self.options()
+        return {
+            k: [v] if isinstance(getattr(usual, k), tuple) and isinstance(v, int | float) else v
+            for k, v in settings.items()
+        }
 
     def inputs(self, options: Options) -> dict[str, np.ndarray]:
         """Draw the inputs once, round them to `options.dtype`, and check that all are finite."""

@@ -63,7 +63,12 @@ def test_json_is_all_that_stdout_holds(numdl) -> None:
     outcome = numdl("run", "stub", *QUICK, "--json", "--set", "entries=7", "--seed", 5)
     data = json.loads(outcome.stdout)
     assert data["ok"] is True
-    assert data["studies"]["stub"]["options"] == {"seed": 5, "dtype": "float64", "entries": 7}
+    assert data["studies"]["stub"]["options"] == {
+        "seed": 5,
+        "dtype": "float64",
+        "entries": 7,
+        "powers": [1, 2],
+    }
     assert json.loads(numdl("show", "last", "--json").stdout) == data
 
 
@@ -98,8 +103,13 @@ def test_ctrl_c_is_status_130_and_says_how_to_go_on(numdl) -> None:
     ("arguments", "expected"),
     [
         (["run", "nope"], "no study called 'nope'. Expected: one of"),
-        (["run", "stub", "--set", "steps=3"], "option 'steps' is not one of study 'stub'"),
+        (["run", "stub", "--set", "steps=3"], "study 'stub' has no option 'steps'"),
         (["run", "stub", "--set", "steps"], "NAME=VALUE"),
+        (["run", "stub", "--set", "julia=off"], "--julia is an option of the command"),
+        (["run", "stub", "--seed", "-1"], "Expected `int` >= 0"),
+        (["sweep", "stub", "--set", "backend=dask"], "--backend is an option of the command"),
+        (["sweep", "stub", "--backend", "foo"], "backend 'foo'"),
+        (["run", "gradient_test", "--set", "iterates=9"], "given iterates=9: Invalid enum value 9"),
         (["run", "stub", "--set", "entries=-3"], "Expected `int` >= 1 - at `$.entries`"),
         (["run", "stub", "--set", "entries=many"], "Expected `int`"),
         (["run", "stub", "--dtype", "float8"], "Invalid enum value 'float8'"),

@@ -116,7 +116,7 @@ def test_a_bound_on_rounding_of_the_size_of_a_mistake_excuses_none():
 def test_the_truth_has_a_tolerance_of_its_own():
     """Two emulations of one solver agree to rounding, and with the truth to the tolerance."""
     study, options, observations = stubs.observations(
-        julia={"spoil": {"gradient/other": off_by(1e-4)}}
+        torch=None, julia={"spoil": {"gradient/other": off_by(1e-4)}}, referee=None
     )
     plain = study.quantities(options)
     loose = [
@@ -134,7 +134,7 @@ def test_the_truth_has_a_tolerance_of_its_own():
 
 
 def test_a_claim_is_not_checked_for_who_answers_with_its_formula():
-    study, options, observations = stubs.observations()
+    study, options, observations = stubs.observations(torch=None, julia=None, referee=None)
     only = [replace(c, engines=("torch",)) for c in study.claims(options)]
     found = compare_study(replace(study, claims=lambda o: only), options, observations).claims
     assert {c.engine for c in found if c.holds} == {"torch"}

@@ -108,6 +108,9 @@ def test_resume_takes_everything_from_its_manifest() -> None:
     first = run("stub", engines=engines(), seed=8, **QUICK)
     with pytest.raises(BadInputError, match="together with --resume"):
         run("stub", resume=first.folder, engines=engines())
+    for extra in ({"julia": "off"}, {"size": "full"}, {"budget": 10}, {"threads": 2}):
+        with pytest.raises(BadInputError, match="together with --resume"):
+            run(resume=first.folder, engines=engines(), **extra)
     assert run(resume=first.folder, engines=engines()).options.seed == 8
 
 
@@ -219,9 +222,14 @@ def test_no_recording_is_no_failure_but_a_tampered_one_is_told(tmp_path: Path) -
 def test_bad_input_ends_before_anything_is_computed(monkeypatch, tmp_path: Path) -> None:
     for names, extra, message in [
         (("nope",), {}, "no study called 'nope'"),
-        (("stub",), {"steps": 3}, "option 'steps' is not one of study 'stub'"),
+        (("stub",), {"steps": 3}, "study 'stub' has no option 'steps'"),
         (("stub",), {"size": "huge"}, "size 'huge'"),
-        (("stub",), {"seed": "many"}, "options of study 'stub'"),
+        (("stub",), {"seed": "many"}, "options of study 'stub', given seed='many'"),
+        (("stub",), {"seed": -1}, "Expected `int` >= 0"),
+        (("stub",), {"entrys": 3}, "did you mean 'entries'"),
+        (("stubb",), {}, "did you mean 'stub'"),
+        (("stub",), {"budget": "a"}, "a factor such as 10"),
+        (("stub",), {"budget": {"nope": 1e-3}}, "no quantity matches the pattern 'nope'"),
         (("stub",), {"dtype": "float8"}, "options of study 'stub'"),
     ]:
         chosen = engines()

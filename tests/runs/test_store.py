@@ -77,8 +77,18 @@ def test_other_inputs_are_refused_on_resume(filled: RunStore, stubs) -> None:
     study = stubs["stub"]
     options = study.configure(seed=5)
     inputs = study.inputs(options)
-    with pytest.raises(BadInputError, match="draws other inputs"):
+    with pytest.raises(BadInputError, match=r"has other options now: seed=5\. Expected: seed=1234"):
         filled.save_inputs("stub", plain_options(options), inputs, input_hash(inputs))
+    same = plain_options(study.configure())
+    with pytest.raises(BadInputError, match="draws other inputs"):
+        filled.save_inputs("stub", same, inputs, input_hash(inputs))
+    drawn = study.inputs(study.configure())
+    filled.save_inputs("stub", same, drawn, input_hash(drawn))  # the same again
+
+
+def test_a_place_that_cannot_be_written_is_one_message() -> None:
+    with pytest.raises(BadInputError, match=r"cannot be written.*--out"):
+        RunStore.create({}, Path("/proc/numdl"))
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

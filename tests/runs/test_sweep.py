@@ -43,6 +43,25 @@ def test_bad_input_is_told_before_any_seed_runs(stubs) -> None:
     assert not Path("numdl-runs").exists()
 
 
+def test_a_folder_with_the_answer_to_another_question_is_refused(stubs) -> None:
+    sweep("stub", seeds=1, size="quick", engines=engines(), folder="a")
+    for names, asked in [
+        (("stub",), {"size": "default"}),
+        (("stub",), {"size": "quick", "entries": 3}),
+        ((), {"size": "quick"}),
+    ]:
+        with pytest.raises(BadInputError, match="holds a run with"):
+            sweep(*names, seeds=1, engines=engines(), folder="a", **asked)
+
+
+def test_an_option_called_as_an_argument_of_sweep_goes_to_the_study() -> None:
+    found = sweep("landscape", seeds=1, size="quick", julia="off", settings={"seeds": 1})
+    assert open_run(Path("numdl-runs/sweep/seed-0"))["landscape"].options.seeds == 1
+    assert len(found)
+    with pytest.raises(BadInputError, match="pass them by name"):
+        sweep("landscape", settings={"julia": "off"})
+
+
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     options = {"seeds": 2, "size": "quick", "julia": "off"}

@@ -117,9 +117,10 @@ def test_other_numbers_of_steps_and_precisions():
 
 
 def test_iterates_that_are_not_kept_are_refused():
-    options = STUDY.configure("quick", iterates=(0, 2))
-    with pytest.raises(BadInputError, match="iterates"):
-        STUDY.inputs(options)
+    for wrong in ((0, 2), ()):
+        with pytest.raises(BadInputError, match="iterates"):
+            STUDY.configure("quick", iterates=wrong)
+    assert STUDY.configure(iterates=3).iterates == (3,)
 
 
 def test_slope_of_a_power():

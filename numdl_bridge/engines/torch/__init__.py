@@ -52,17 +52,24 @@ class TorchEngine:
     def missing(self) -> str | None:
         return None
 
-    def _receive(self, study: Study, inputs: Arrays) -> dict[str, torch.Tensor]:
-        check_finite(study.name, inputs)
+    def check_device(self) -> torch.device:
+        """The device. Raises `BadInputError` where this PyTorch cannot compute on it."""
         try:
             place = torch.device(self.device)
             torch.zeros(1, device=place)
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            # The first sentence: PyTorch adds a list of all that it was ever built for.
+            said = str(error).splitlines()[0].partition(". ")[0].partition(" Expected one of")[0]
             raise BadInputError(
-                f"device {self.device!r} is not usable: {str(error).splitlines()[0]}",
-                "a device that this PyTorch reaches",
+                f"device {self.device!r} is not usable: {said[:200]}",
+                "a device that this PyTorch reaches; `numdl doctor` lists them",
                 "use --device cpu",
             ) from None
+        return place
+
+    def _receive(self, study: Study, inputs: Arrays) -> dict[str, torch.Tensor]:
+        check_finite(study.name, inputs)
+        place = self.check_device()
         return {k: torch.tensor(np.asarray(v, order="C"), device=place) for k, v in inputs.items()}
 
     def observe(self, study: Study, options: Options, inputs: Arrays) -> Observation:
