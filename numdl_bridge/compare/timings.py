@@ -46,8 +46,8 @@ class TimingSummary:
 class Ratio:
     """Median seconds of `left` over those of `right` for one task's kernel.
 
-    `ratio` is None where none may be quoted, and `reason` says why; `low` and `high` bound it with
-    95 % confidence, and are None for fewer than five samples on a side.
+    `ratio` is None where none may be quoted, and `reason` says why (fewer than five samples on a
+    side, say); `low` and `high` bound it with 95 % confidence.
     """
 
     task: str
@@ -123,6 +123,9 @@ def ratios(
             continue
         if forbidden is None and min(a.min(), b.min()) <= 0:
             yield Ratio(task, left, right, None, reason="a sample of zero seconds")
+        elif forbidden is None and min(a.size, b.size) < _FEWEST:
+            few = f"fewer than {_FEWEST} samples of one of the two"
+            yield Ratio(task, left, right, None, reason=few)
         elif forbidden is not None:
             yield Ratio(task, left, right, None, reason=forbidden)
         else:

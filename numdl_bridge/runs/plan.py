@@ -14,8 +14,11 @@ from ..studies import all_studies, get_study
 from ..studies.contract import Options, Size, Study
 from .budget import Budget
 
-SECONDS = {"quick": 0.3, "default": 1.2, "full": 20.0}
+SECONDS = {"quick": 0.3, "default": 2.0, "full": 20.0}
 """What timings of one study may cost, by size; a default run has 120 s for everything."""
+
+BESIDE_LIVE_JULIA = 10.0
+"""How many times more where both languages are there: their ratio is what such a run is for."""
 
 
 @dataclass(frozen=True)

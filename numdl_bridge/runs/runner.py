@@ -20,7 +20,7 @@ from .budget import Budget
 from .events import Event, RunInterrupted, Watch
 from .judging import judge
 from .machine import machine, versions
-from .plan import SECONDS, Plan
+from .plan import BESIDE_LIVE_JULIA, SECONDS, Plan
 from .results import RunResult, StudyResult
 from .slots import Slots, choose_engines
 from .store import RunStore, find_run
@@ -237,9 +237,10 @@ class _Run:
                     continue
                 if watch is not None:
                     watches[engine.name] = stack.enter_context(closing(watch))
+            both = {"torch", "julia"} <= {*watches}
             taken, problems = measure(
                 watches,
-                SECONDS[self.plan.size],
+                SECONDS[self.plan.size] * (BESIDE_LIVE_JULIA if both else 1.0),
                 lambda task: self.watch(Event("timing", study.name, task)),
             )
         for name, problem in problems.items():

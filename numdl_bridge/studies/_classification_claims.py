@@ -110,7 +110,8 @@ def claims(options: Any) -> Sequence[Claim]:
             Claim(
                 "derivatives",
                 "Taylor remainders without and with the gradient fall with slopes 1 (+- 0.05) and "
-                "2 (+- 0.1) between h = 1e-4 and 1e-6, for the ResNet and the smooth-ReLU network.",
+                "2 (± 0.1) from h = 1e-3 (with the gradient 1e-4) to 1e-6, for the ResNet and the "
+                "smooth-ReLU network.",
                 slide,
                 tuple(
                     f"remainder/{n}/{e}" for n in ("resnet", "smooth relu") for e in ("E0", "E1")

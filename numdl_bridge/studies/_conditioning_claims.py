@@ -30,9 +30,11 @@ def _squared(values: Arrays, _: Any) -> Decision:
 
 
 def _singular(values: Arrays, options: Any) -> Decision:
-    rank, columns = int(values["rank/m=32"].max()), 32 * (N + D)
+    # That it is singular, its shape says; that no more is lost, the numerical ranks of all draws.
+    least, most = (int(r) for r in values["rank/m=32"])
+    columns, rows = 32 * (N + D), N * options.samples
     return Decision(
-        rank <= N * options.samples < columns, f"rank at most {rank}, {columns} columns"
+        least == most == rows < columns, f"rank {least} to {most}, {rows} rows, {columns} columns"
     )
 
 
@@ -109,7 +111,7 @@ def claims(options: Any) -> Sequence[Claim]:
             ),
             Claim(
                 "singular",
-                "J^T J is singular for m = 32: rank 100 at most, 128 columns.",
+                "J^T J is singular for m = 32: every J has rank 100, no less, and 128 columns.",
                 slide,
                 ("rank/m=32",),
                 _singular,

@@ -10,6 +10,9 @@ import numpy as np
 
 from .contract import Arrays, Claim, Decision
 
+_COMPUTED = ("torch", "julia")
+"""Who steps through time: the referee's energies and inverses are the closed forms themselves."""
+
 _SLIDE = 'Case 2, "Example: High-order vs. Symplectic?"'
 
 
@@ -27,10 +30,10 @@ def claims(options: Any) -> Sequence[Claim]:
         _inverse(),
         _gradient(),
     ]
-    if periods == 100 and 64 in budgets:
+    if periods >= 100 and 64 in budgets:
         out.append(_verlet_wins())
         out.append(_position())
-    if periods == 100 and 256 in budgets:
+    if periods == 100 and 256 in budgets:  # later RK4's drift has overtaken
         out.append(_rk4_wins())
     if periods >= 10 and 96 in budgets:
         out.append(_crossover())
@@ -71,6 +74,7 @@ def _drift_law(
         "stability polynomial",
         (name,),
         check,
+        _COMPUTED,
     )
 
 
@@ -92,6 +96,7 @@ def _bound(method: str, exact: Callable[[np.ndarray], np.ndarray], formula: str)
         "modified energy: an ellipse",
         (name,),
         check,
+        _COMPUTED,
     )
 
 
@@ -124,7 +129,8 @@ def _linear_in_time() -> Claim:
         # 1 - (1 - a)^n is n a up to half its own size.
         bend = float(rate.max() / rate.min() - 1)
         holds = monotone and drift[-1] < 0.5 and bend <= float(drift[-1]) + 0.01
-        return Decision(bool(holds), f"monotone: {monotone}; drift a period varies by {bend:.1e}")
+        grows = "in every period" if monotone else "not in every period"
+        return Decision(bool(holds), f"grows {grows}; drift a period varies by {bend:.1e}")
 
     return Claim(
         "RK4's energy drifts linearly",
@@ -147,8 +153,8 @@ def _verlet_wins() -> Claim:
 
     return Claim(
         "more bang for the buck",
-        "with 64 evaluations a period over 100 periods Verlet's energy error is at least 10 times "
-        "smaller than RK4's",
+        "with 64 evaluations a period over all periods (100 or more) Verlet's energy error is at "
+        "least 10 times smaller than RK4's",
         _SLIDE,
         needs,
         check,
@@ -231,6 +237,7 @@ def _inverse() -> Claim:
         "Case 1 on the oscillator",
         needs,
         check,
+        _COMPUTED,
     )
 
 

@@ -148,6 +148,15 @@ CASES: dict[str, Case] = {
     )
 }
 
+TORCH_SYNONYMS: dict[str, dict[str, str]] = {
+    "relu": {"clamp_min": "torch.clamp(x, min=0)"},
+    "clamp": {"hardtanh": "torch.nn.functional.hardtanh(x)"},
+    "max": {"fmax": "torch.fmax(a, b)", "fmax/forward": "torch.fmax(a, b), forward mode"},
+    "norm2": {"by_hand": "(x * x).sum(0).sqrt()"},
+    "maximum": {"max_dim": "torch.max(x, dim=0).values"},
+}
+"""The same function by another name, in the same library."""
+
 
 def inside(case: Case, x: np.ndarray, gradient: np.ndarray) -> bool:
     """Whether `gradient` lies in the Clarke subdifferential of a regular case at the point x."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._subgradient_cases import CASES, Case, inside
+from ._subgradient_cases import CASES, TORCH_SYNONYMS, Case, inside
 from .contract import Arrays, Claim, Decision
 
 _SLIDE = '"A Simple Example"'
@@ -20,6 +20,15 @@ def claims(options: Any) -> Sequence[Claim]:
         _tracker(),
         _clarke("every engine's first answer is legitimate", ("",)),
         _clarke("every Julia package's answer is legitimate", packages),
+        _clarke(
+            "PyTorch's answers by other names and in forward mode are legitimate",
+            ("/forward",),
+            [
+                f"subgradient/{case}/{name}"
+                for case, names in TORCH_SYNONYMS.items()
+                for name in names
+            ],
+        ),
         _disagree(
             "Julia's packages disagree",
             "of Zygote, Tracker, ForwardDiff and ReverseDiff at least two give different "
@@ -64,8 +73,9 @@ def _answers(case: Case, value: np.ndarray) -> list[tuple[np.ndarray, np.ndarray
     return pairs
 
 
-def _clarke(name: str, suffixes: tuple[str, ...]) -> Claim:
+def _clarke(name: str, suffixes: tuple[str, ...], more: Sequence[str] = ()) -> Claim:
     needs = tuple(f"subgradient/{case}{suffix}" for case in _REGULAR for suffix in suffixes)
+    needs += tuple(more)
 
     def check(values: Arrays, options: Any) -> Decision:
         total, outside, undefined = 0, [], []
@@ -100,7 +110,8 @@ def _disagree(name: str, statement: str, groups: list[tuple[str, tuple[str, ...]
         figures, holds = [], True
         for case, suffixes in groups:
             answers = [values[f"subgradient/{case}{suffix}"] for suffix in suffixes]
-            kinds = {np.asarray(a, dtype=np.float64).tobytes() for a in answers}
+            # As numbers: a zero of the other sign is not another answer.
+            kinds = {(np.asarray(a, dtype=np.float64) + 0.0).tobytes() for a in answers}
             holds = holds and len(kinds) > 1
             first = ", ".join(f"{float(np.asarray(a).ravel()[0]):g}" for a in answers)
             figures.append(f"{case}: {first}")

@@ -39,6 +39,7 @@ from . import _classification_data as data
 from ._classification_claims import claims
 from ._classification_data import CLASSES, LAYERS, RELU_IN, RELU_OUT, WIDTH, T
 from ._classification_quantities import ACTIVATIONS, ETA, quantities
+from ._classification_results import results
 from .contract import Options, Study
 
 LAMBDA_THETA, LAMBDA_W, LAMBDA_ELM = 1e-5, 1e-3, 1e-3
@@ -123,6 +124,7 @@ STUDY = Study(
     draw=draw,
     quantities=quantities,
     claims=claims,
+    results=results,
     sizes={
         "quick": {"points": 250, "ellipses": 200, "features": 50, "checked": 10, "iterations": 5}
         | {"outer": 3},

@@ -38,6 +38,7 @@ from ._conditioning_quantities import (
     N,
     quantities,
 )
+from ._conditioning_results import results
 from .contract import Options, Study
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -120,6 +121,7 @@ STUDY = Study(
     draw=draw,
     quantities=quantities,
     claims=claims,
+    results=results,
     sizes={"quick": {"draws": 50, "checked": 2}, "full": {"draws": 10_000}},
     notes="""\
 - The slide's formulas of J_W and J_K are right, provided that vec stacks columns and that the

@@ -34,6 +34,7 @@ from ._landscape_quantities import (
     T,
     quantities,
 )
+from ._landscape_results import results
 from .contract import Options, Study
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -96,6 +97,7 @@ STUDY = Study(
     quantities=quantities,
     claims=claims,
     published=published,
+    results=results,
     sizes={"quick": {"seeds": 2}, "full": {"seeds": 100}},
     notes="""\
 - The slide says Y0 ~ N(0, 1). The code that made its figures draws 0.1 * randn(3, 20), and only

@@ -16,8 +16,9 @@ class Timing:
 
     - `task`: what was timed, the same name in every engine (`"gradient/rk4"`), or the engine's own
       life (`"engine"`).
-    - `phase`: `process start`, `package load`, `first call`, `conversion in`, `kernel`,
-      `conversion out`, `bridge`.
+    - `phase`: of the engine `process start`, `package load`; of a study's answer `answer`,
+      `compilation` (in it), `conversion in`, `conversion out`, `bridge`; of a timed task `first
+      call` (after the answer: what is still compiled then) and `kernel`.
     - `seconds`: one entry a sample, each already divided by the number of calls in the sample.
     """
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import BadInputError
 from ._oscillator_claims import claims
+from ._oscillator_results import results
 from .contract import Options, Quantity, Study
 
 STAGES = {"forward_euler": 1, "rk2": 2, "rk4": 4, "symplectic_euler": 1, "verlet": 1}
@@ -201,6 +202,7 @@ STUDY = Study(
     draw=draw,
     quantities=quantities,
     claims=claims,
+    results=results,
     sizes={
         "quick": {"budgets": (16, 32, 64), "starts": 4, "periods": 20},
         "full": {"periods": 1000, "starts": 64},

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import BadInputError
 from ._propagation_claims import HW_GRID, SHIFT, claims
+from ._propagation_results import results
 from .contract import Options, Quantity, Study
 
 ARCHITECTURES = {
@@ -191,6 +192,7 @@ STUDY = Study(
     draw=draw,
     quantities=quantities,
     claims=claims,
+    results=results,
     sizes={
         "quick": {"n_max": 64, "n_reference": 32, "n_energy_steps": 16},
         "full": {"width": 8, "samples": 32, "n_max": 512, "n_reference": 256},

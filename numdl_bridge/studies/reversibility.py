@@ -22,6 +22,7 @@ from .. import resources
 from ..errors import BadInputError
 from ._reversibility_claims import claims
 from ._reversibility_quantities import quantities
+from ._reversibility_results import results
 from .contract import Options, Study
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -187,6 +188,7 @@ STUDY = Study(
     draw=draw,
     quantities=quantities,
     claims=claims,
+    results=results,
     sizes={
         "quick": {
             "points": 50,

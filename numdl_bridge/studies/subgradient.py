@@ -12,21 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._subgradient_cases import CASES, SLOPE, Case
+from ._subgradient_cases import CASES, SLOPE, TORCH_SYNONYMS, Case
 from ._subgradient_claims import claims
+from ._subgradient_results import results
 from .contract import Options, Quantity, Study
 
 JULIA_PACKAGES = ("tracker", "forwarddiff", "reversediff")
 """Further opinions in Julia; Zygote is the one whose name the plain quantity bears."""
-
-TORCH_SYNONYMS: dict[str, dict[str, str]] = {
-    "relu": {"clamp_min": "torch.clamp(x, min=0)"},
-    "clamp": {"hardtanh": "torch.nn.functional.hardtanh(x)"},
-    "max": {"fmax": "torch.fmax(a, b)", "fmax/forward": "torch.fmax(a, b), forward mode"},
-    "norm2": {"by_hand": "(x * x).sum(0).sqrt()"},
-    "maximum": {"max_dim": "torch.max(x, dim=0).values"},
-}
-"""The same function by another name, in the same library."""
 
 
 class SubgradientOptions(Options, frozen=True, kw_only=True):
@@ -99,6 +91,7 @@ STUDY = Study(
     draw=draw,
     quantities=quantities,
     claims=claims,
+    results=results,
     notes=(
         "The slide asks for Tracker's answer and prints none. It is 1, at -0.0 too, with every "
         "DiffRules but 1.14.0 and 1.15.0, where it is 0 (pull requests 98 and 100). The rule's "

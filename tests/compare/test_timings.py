@@ -67,10 +67,10 @@ def test_what_agrees_within_its_budget_or_is_otherwise_wrong_may_be_divided():
     assert quoted(torch=within).ratio == pytest.approx(3)
 
 
-def test_few_samples_have_a_ratio_and_no_interval():
-    found = quoted(torch={"timings": [stubs.kernel(0.3, 0.3)]})
-    assert found.ratio is not None
-    assert (found.low, found.high) == (None, None)
+def test_few_samples_have_no_ratio():
+    found = quoted(torch={"timings": [stubs.kernel(0.3, 0.3, 0.3, 0.3)]})
+    assert (found.ratio, found.low, found.high) == (None, None, None)
+    assert found.reason == "fewer than 5 samples of one of the two"
 
 
 def test_a_pair_that_is_not_there_has_no_ratio():

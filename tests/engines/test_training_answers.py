@@ -49,7 +49,7 @@ def test_the_first_update_of_rk4_is_the_published_one(tensors):
 
 
 def test_the_backsolve_follows_the_published_path_for_18_losses(tensors):
-    """Torch holds it longer than the study claims for every engine (0 .. 13): 0 .. 17 to 1e-3."""
+    """0 .. 17 to 1e-3, as the study claims for both languages."""
     run = answers.train(answers.gradient_of("backsolve/1e-7", tensors), tensors["theta0"], 17)
     found = torch.stack(run.losses).numpy()
     np.testing.assert_allclose(found, published_losses("backsolve/1e-7")[:18], atol=1e-3)
@@ -71,9 +71,9 @@ def test_a_solve_that_overflows_ends_the_run_without_nan():
     run = answers.train(gradient, torch.ones(2, dtype=torch.float64), 6)
     assert run.completed == 3
     losses = torch.stack(run.losses)
-    assert losses.shape == (7,)
-    np.testing.assert_allclose(losses, [2, 1.8, 1.6] + [1.6] * 4, rtol=1e-6)
-    assert len(run.back) == 7
+    # Losses that were computed, and no others.
+    np.testing.assert_allclose(losses, [2, 1.8, 1.6], rtol=1e-6)
+    assert len(run.back) == 3
 
 
 def test_first_below_counts_and_says_never():
@@ -134,6 +134,8 @@ def test_quick_run_in_both_engines_agrees_and_every_claim_holds():
             off = np.linalg.norm(ours[q.name] - truth.values[q.name])
             assert off <= q.atol + q.rtol * np.linalg.norm(truth.values[q.name]), q.name
     for claim in STUDY.claims(options):
+        if not {*claim.needs} <= {*ours}:
+            continue  # a claim of Julia's own variants
         decision = claim.check(ours, options)
         assert decision.holds, f"{claim.name}: {decision.figure}"
     assert truth.radii["loss/rk4/proven"].max() < 1e-12

@@ -7,7 +7,8 @@ import pytest
 
 from numdl_bridge.errors import BadInputError
 from numdl_bridge.studies._training_claims import published_losses
-from numdl_bridge.studies.training import AGREED, STUDY, VARIANTS, agreed, trained
+from numdl_bridge.studies._training_quantities import AGREED, VARIANTS, agreed, trained
+from numdl_bridge.studies.training import STUDY
 
 
 def test_the_inputs_are_the_published_ones():

@@ -207,9 +207,9 @@ class JuliaStopwatch:
 
 
 def _phases(part: str, reply: Reply) -> list[Timing]:
-    """Julia's own split of a part's first call, and the bridge's share."""
+    """Julia's own split of a part's answer (compilation included), and the bridge's share."""
     rows = [
-        Timing(part, "first call", (reply.timings["kernel"],)),
+        Timing(part, "answer", (reply.timings["kernel"],)),
         Timing(part, "conversion out", (reply.timings["conversion out"],)),
         Timing(part, "bridge", (reply.timings["bridge"],)),
     ]

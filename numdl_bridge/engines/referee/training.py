@@ -12,15 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...studies._training_quantities import ADAM, PARTED, REFERENCE_SUBSTEPS, THRESHOLDS, agreed
 from ...studies.contract import Arrays
-from ...studies.training import (
-    ADAM,
-    PARTED,
-    REFERENCE_SUBSTEPS,
-    THRESHOLDS,
-    TrainingOptions,
-    agreed,
-)
+from ...studies.training import TrainingOptions
 from .integrators import RK4, grid, misfit_gradient
 from .linalg import centres, root, widths
 from .networks import NeuralODE

@@ -10,7 +10,8 @@ A study's module has
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -20,8 +21,9 @@ import torch
 
 from ...errors import BadInputError, EngineError
 from ...studies.contract import Arrays, Options, Study, check_finite, input_hash
-from ...studies.observation import Observation, Unavailable
+from ...studies.observation import Observation, Timing, Unavailable
 from ..base import plain_options, sort_answer
+from .compiled import Kernel, noting_kernels
 from .provenance import provenance
 from .threads import intraop_threads
 
@@ -74,10 +76,16 @@ class TorchEngine:
 
     def observe(self, study: Study, options: Options, inputs: Arrays) -> Observation:
         module = _module(study.name)
-        with intraop_threads(self.threads):
+        with intraop_threads(self.threads), noting_kernels() as kernels:
             received = self._receive(study, inputs)
             digest = input_hash({k: to_numpy(v) for k, v in received.items()})
+            began = time.perf_counter()
             answer = module.answer(received, options)
+            seconds = time.perf_counter() - began
+        timings = [Timing(study.name, "answer", (seconds,))]
+        compilation = sum(k.seconds for k in kernels if k.began >= began)
+        if compilation:
+            timings.append(Timing(study.name, "compilation", (compilation,)))
         values, reasons = sort_answer(
             study, self.name, options, {k: to_numpy(v) for k, v in answer.items()}
         )
@@ -88,8 +96,9 @@ class TorchEngine:
             input_hash=digest,
             values=values,
             unavailable=reasons,
+            timings=timings,
             peak_memory=_peak_memory(),
-            provenance=provenance(self.device, self.threads),
+            provenance=provenance(self.device, self.threads) | _steps(kernels),
         )
 
     def stopwatch(self, study: Study, options: Options, inputs: Arrays) -> TorchStopwatch | None:
@@ -101,6 +110,13 @@ class TorchEngine:
 
     def close(self) -> None:
         """Nothing runs on after a call."""
+
+
+def _steps(kernels: Sequence[Kernel]) -> dict[str, str]:
+    """How the steps of solvers were carried out: compiled from the user's function, or eagerly."""
+    named = {"native": "compiled to C", "script": "torch.jit.script", "eager": "eager"}
+    count = Counter(named[k.backend] for k in kernels)
+    return {"steps": ", ".join(f"{n} {how}" for how, n in count.items())} if count else {}
 
 
 class TorchStopwatch:

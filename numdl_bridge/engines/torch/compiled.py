@@ -25,7 +25,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -54,11 +55,12 @@ class Kernel:
     **Arguments:**
 
     - `backend`: what it became; `reason`: why it did not become something faster, or `""`.
-    - `seconds`: what tracing, compiling and checking cost.
+    - `seconds`: what tracing, compiling and checking cost; `began`: when (`time.perf_counter`).
     """
 
     def __init__(self, function: Callable[..., Any], examples: tuple[Any, ...]) -> None:
         self.function, self.backend, self.reason, self.seconds = function, "eager", "", 0.0
+        self.began = time.perf_counter()
         self._fast: Callable[..., Any] | None = None
         self._shapes = [_signature(e) for e in examples]
         self._watched: list[tuple[Tensor, int]] = []
@@ -105,6 +107,18 @@ def _signature(value: Any) -> Any:
 
 _KERNELS: OrderedDict[Any, Kernel] = OrderedDict()
 KEPT_KERNELS = 128
+_NOTED: list[list[Kernel]] = []
+
+
+@contextmanager
+def noting_kernels() -> Iterator[list[Kernel]]:
+    """The kernels that are asked for inside, each once: provenance must say what was compiled."""
+    noted: list[Kernel] = []
+    _NOTED.append(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.pop()
 
 
 def kernel(
@@ -132,6 +146,9 @@ def kernel(
             _KERNELS.popitem(last=False)
     else:
         _KERNELS.move_to_end(key)
+    for noted in _NOTED:
+        if not any(k is found for k in noted):
+            noted.append(found)
     return found
 
 

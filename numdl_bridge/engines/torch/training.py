@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from ...studies.training import (
+from ...studies._training_quantities import (
     ADAM,
     PARTED,
     REFERENCE_SUBSTEPS,
@@ -18,10 +18,11 @@ from ...studies.training import (
     TOLERANCES,
     VARIANTS,
     WAYS,
-    TrainingOptions,
     agreed,
     trained,
 )
+from ...studies.training import TrainingOptions
+from ..base import Unavailable
 from .adjoint import Fit, Gradient, Method, continuous_gradient, discrete_gradient
 from .compiled import Backend
 from .controllers import DIFFEQ_2019
@@ -61,18 +62,12 @@ class Adam:
 
 @dataclass
 class History:
-    """One training run. After an overflow the last finite loss stands for the missing ones."""
+    """One training run: `losses` has an entry for each update that was made, and the first."""
 
     theta: Tensor
     losses: list[Tensor] = field(default_factory=list)
     back: list[Tensor] = field(default_factory=list)
     completed: int = 0
-
-    def pad(self, length: int) -> None:
-        """Repeat the last entries up to `length`, so that no NaN is handed on."""
-        for entries in (self.losses, self.back):
-            if entries:
-                entries.extend([entries[-1]] * (length - len(entries)))
 
 
 def train(gradient: GradientOf, theta: Tensor, iterations: int) -> History:
@@ -91,7 +86,6 @@ def train(gradient: GradientOf, theta: Tensor, iterations: int) -> History:
             theta = adam.update(theta, found.theta.detach())
             run.theta = theta
             run.completed += 1
-    run.pad(iterations + 1)
     return run
 
 
@@ -184,10 +178,12 @@ def answer(inputs: Inputs, options: TrainingOptions) -> dict[str, Any]:
         found[f"completed/{variant}"] = run.completed
         found[f"first_below/{variant}"] = first_below(losses)
         if variant.startswith("backsolve"):
-            found[f"inverse/{variant}"] = torch.stack(run.back)
+            lost = Unavailable("the first backward solve broke down")
+            found[f"inverse/{variant}"] = torch.stack(run.back) if run.back else lost
     found |= _compared(inputs)
     ensemble = ensemble_losses(inputs, options.iterations)
-    parted = (ensemble[0] - found["loss/rk4"]).abs() > PARTED
+    both = min(ensemble.shape[1], len(found["loss/rk4"]))
+    parted = (ensemble[0, :both] - found["loss/rk4"][:both]).abs() > PARTED
     found["parting/rk4"] = int(parted.int().argmax()) if parted.any() else -1
     found["ensemble/final"] = ensemble[:, -1]
     found["ensemble/first_below_10"] = torch.stack(
