@@ -109,7 +109,7 @@ def claims(options: Any) -> Sequence[Claim]:
         found += [
             Claim(
                 "derivatives",
-                "Taylor remainders without and with the gradient fall with slopes 1 (+- 0.05) and "
+                "Taylor remainders without and with the gradient fall with slopes 1 (± 0.05) and "
                 "2 (± 0.1) from h = 1e-3 (with the gradient 1e-4) to 1e-6, for the ResNet and the "
                 "smooth-ReLU network.",
                 slide,

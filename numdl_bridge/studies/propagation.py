@@ -154,7 +154,7 @@ def quantities(options: PropagationOptions) -> list[Quantity]:
     for name, about in figures.items():
         kind = "inverse" if name == "negative_step" else "figure"
         add(f"error/{name}", kind, about + ", each N", rtol=tight, atol=tight, source=near)
-        add(f"order/{name}", "figure", "log2 of the last two", atol=1e4 * tight, source=near)
+        add(f"order/{name}", "figure", "log2 of the last two", atol=300 * tight, source=near)
     for scheme in ("forward_euler", "rk4"):
         add(
             f"growth/{scheme}",
