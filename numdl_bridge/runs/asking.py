@@ -51,6 +51,7 @@ class Asking:
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._open: dict[str, int] = {}
+        self._instead: dict[tuple[str, str], str] = {}
 
     def all(self, engines: Sequence[Engine], drawn: Sequence[Drawn], total: int) -> None:
         """Return when every engine has answered or failed on every study.
@@ -102,6 +103,8 @@ class Asking:
                     self._failed(engine, d, error)
             else:
                 self._store.save_observation(observation)
+                if observation.recorded:
+                    self._instead[d.study.name, engine.name] = "replayed"
                 self._note_recording(observation, d)
 
     def _failed(self, engine: Engine, d: Drawn, error: Exception) -> None:
@@ -109,6 +112,8 @@ class Asking:
         if isinstance(error, TamperedError):
             self._errors.append(error)
         crashed = not isinstance(error, NoRecordingError)
+        if not crashed:
+            self._instead[d.study.name, engine.name] = "no recording"
         self._store.save_failure(d.study.name, engine.name, Failure(in_words(error), crashed))
 
     def _note_recording(self, observation: Observation, d: Drawn) -> None:
@@ -147,9 +152,12 @@ class Asking:
                 seconds[part] = round(seconds.get(part, 0.0) + took, 3)
 
     def spent(self, study: Study) -> str:
-        """Seconds by part, in words."""
+        """Seconds by part, in words; of an engine that computed nothing, what it did instead."""
         seconds = self._store.manifest["studies"][study.name].get("seconds", {})
-        return ", ".join(f"{part} {took:.1f} s" for part, took in seconds.items())
+        return ", ".join(
+            f"{part} {self._instead.get((study.name, part), f'{took:.1f} s')}"
+            for part, took in seconds.items()
+        )
 
 
 def _finish(lanes: Sequence[Future[None]]) -> None:

@@ -91,7 +91,8 @@ def _fill_julia_slot(
         slots.absent["julia"] = f"{reason}; {nothing}" if reason else nothing
     else:
         slots.engines.append(recorded)
-        slots.notes.append(f"Julia is replayed from recordings{f': {reason}' if reason else ''}")
+        why = f": {reason}" if reason else ""
+        slots.notes.append(f"Julia is replayed from its recordings, where one fits{why}")
 
 
 def live_julia(

@@ -90,7 +90,7 @@ def test_auto_falls_back_to_recordings_and_says_why(julia, recordings, state, st
     slots = choose_engines("auto", recordings=recordings)
     assert kinds(slots) == RECORDED
     (note,) = slots.notes
-    assert note.startswith("Julia is replayed from recordings: ")
+    assert note.startswith("Julia is replayed from its recordings, where one fits: ")
     assert ("there is none; install one" in note) if starts else ("it dies at once" in note)
 
 
