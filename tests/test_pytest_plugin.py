@@ -88,6 +88,32 @@ def test_without_julia_and_recording_the_assertion_fails_and_says_why(pytester, 
     result.stdout.fnmatch_lines(["*nothing was compared with Julia: none is installed*"])
 
 
+BROKEN = """
+import numpy as np
+import torch
+
+def test_function(bridge):
+    bridge.compare_gradients(lambda theta: 1 / 0, "x", {"theta": np.ones(2)})
+
+def test_module(bridge):
+    bridge.compare_module(torch.nn.Linear(2, 2), torch.ones(3))
+"""
+
+
+def test_a_failure_shows_the_test_and_not_the_package(pytester, no_julia) -> None:
+    """And where the user's own function raised, that line too."""
+    pytester.makepyfile(test_mine=A_TEST.format(at="[0.5]"), test_broken=BROKEN)
+    result = run(pytester)
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(["*lambda theta: 1 / 0*", "*ZeroDivisionError*"])
+    shown = [line for line in result.stdout.lines if "Error" in line and ".py:" in line]
+    ends = [line for line in shown if not line.startswith(("E ", "FAILED"))]
+    assert len([line for line in ends if line.startswith("test_")]) >= 3
+    inside = [line for line in ends if not line.startswith("test_")]
+    # What is left of the package is the place that called the user's function or module.
+    assert all("ZeroDivisionError" in line or "RuntimeError" in line for line in inside)
+
+
 def test_switched_off_the_tests_are_skipped(pytester) -> None:
     pytester.makepyfile(test_mine=A_TEST.format(at="[0.5]"))
     run(pytester, "--numdl-julia=off").assert_outcomes(skipped=1)

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
+from .checks import own_error
 from .functions import compare_gradients
 from .modules import compare_module
 from .ode import compare_ode
 from .result import ModelResult
+
+__tracebackhide__ = own_error
 
 
 def recordings_beside(file: Path) -> Path:

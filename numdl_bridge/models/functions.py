@@ -12,14 +12,17 @@ import numpy as np
 
 from ..engines.referee.number import Ball, midpoint, radius
 from ..errors import BadInputError, EngineError
-from ..studies.contract import Quantity
 from . import diagnosis, torch_side
+from .checks import check_common, check_function, check_named, julia_source, own_error, several
 from .differences import Derivative, directional_derivative
+from .function_question import ABOUT_JV, ABOUT_PAIRING, question
 from .inputs import common_precision, directions, named_arrays
 from .jets import jet_array, parts
 from .julia_side import ask_julia
-from .question import Question, julia_source, kernel_times, tolerance
 from .result import ModelResult, conclude
+from .timing import REVERSE_COST, again, allowance
+
+__tracebackhide__ = own_error
 
 PACKAGES = ("zygote", "forwarddiff", "reversediff", "tracker")
 
@@ -30,7 +33,7 @@ def compare_gradients(
     at: Mapping[str, Any],
     constants: Mapping[str, Any] | None = None,
     *,
-    packages: Sequence[str] = ("zygote",),
+    packages: str | Sequence[str] = ("zygote",),
     referee: Callable[..., Any] | None = None,
     name: str = "own function",
     rtol: float | None = None,
@@ -59,22 +62,19 @@ def compare_gradients(
     - `julia_mode`, `recordings`, `keep`: as for `ask_julia`.
 
     Raises `NumDLError` with one message for whatever is wrong with the arguments or with either
-    function: one that throws, returns nothing, mutates its input or does not parse.
+    function: one that throws, returns nothing or NaN, mutates its input, draws random numbers or
+    does not parse.
     """
     begun = time.perf_counter()
-    torch_side.check_shape(at)
-    points, fixed = named_arrays("at", at), named_arrays("constants", constants or {})
-    if both := sorted(set(points) & set(fixed)):
-        raise BadInputError(f"{', '.join(both)} in `at` and in `constants`", "one place each")
-    for array_name, value in points.items():
-        if not np.issubdtype(value.dtype, np.floating):
-            raise BadInputError(
-                f"at {array_name!r} is of dtype {value.dtype}",
-                "floating-point numbers",
-                "move it to `constants`, or convert it",
-            )
-    if unknown := sorted(set(packages) - set(PACKAGES)) or not packages:
-        raise BadInputError(f"packages {unknown or '()'}", f"some of {', '.join(PACKAGES)}")
+    check_common(name, rtol, seed)
+    check_function(torch, "a function of tensors by keyword, which returns a tensor")
+    if referee is not None:
+        check_function(referee, "a function in NumPy, as `referee`")
+    text, function, _ = julia_source(julia)
+    asked = several(packages, "packages", PACKAGES)
+    if not asked:
+        raise BadInputError("no packages", f"some of {', '.join(PACKAGES)}")
+    points, fixed = _arrays(at, {} if constants is None else constants)
     precision = common_precision({**points, **fixed})
     tangent = directions(points, seed)
     drawn: dict[str, np.ndarray] = {}
@@ -84,123 +84,93 @@ def compare_gradients(
         drawn["cotangent"] = np.asarray(w, dtype=precision)
         return drawn["cotangent"]
 
+    def reverse() -> tuple[tuple[np.ndarray, dict[str, np.ndarray]], float]:
+        start = time.perf_counter()
+        found = torch_side.reverse_mode(torch, points, fixed, cotangent)
+        return found, time.perf_counter() - start
+
     start = time.perf_counter()
-    value, gradients = torch_side.reverse_mode(torch, points, fixed, cotangent)
-    reverse = {"gradient": time.perf_counter() - start}
+    (value, gradients), first = reverse()
     jvp = torch_side.forward_mode(torch, points, fixed, tangent)
     spent = {"torch": time.perf_counter() - start}
+    warm = torch_side.check_repeats(torch, points, fixed, value)
     w = drawn["cotangent"]
-    question = _question(name, julia, packages, points, fixed, tangent, w, precision, rtol)
+    put = question(
+        name, (text, function), asked, points, fixed, tangent, w, precision, rtol,
+        {"dtype": precision, "packages": ", ".join(asked), "seed": seed}, _notes(w),
+    )  # fmt: skip
 
     def with_identity(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         pairs = [np.vdot(values[f"gradient/{n}"], tangent[n]) for n in points]
         return values | {"⟨Jᵀw, v⟩": np.sum(pairs), "⟨w, Jv⟩": np.vdot(w, values["Jv"])}
 
     answers = {"value": value, **{f"gradient/{n}": g for n, g in gradients.items()}, "Jv": jvp}
-    observations = {
-        "torch": question.observation(
-            "torch", with_identity(answers), timings=kernel_times(reverse)
-        )
-    }
     # Julia answers in a process of its own; the referee works while this one waits for it.
     with ThreadPoolExecutor(1) as aside:
         judging = aside.submit(_referee, torch, referee, points, fixed, tangent)
         start = time.perf_counter()
-        answer, reason = ask_julia(question, julia_mode, recordings, keep)
+        answer, reason = ask_julia(put, julia_mode, recordings, keep)
         spent["julia"] = time.perf_counter() - start
         judged, error, spent["referee"] = judging.result()
-    observations["referee"] = question.observation(
-        "referee", {"Jv": judged.value}, radii={"Jv": error}, provenance={"method": judged.method}
+    start = time.perf_counter()
+    allowed = allowance(spent, answer is not None and answer.recorded is None)
+    timings = again(
+        {"gradient": first}, lambda: {"gradient": reverse()[1]}, REVERSE_COST * warm, allowed
     )
+    spent["timing"] = warm + time.perf_counter() - start
+    observations = {
+        "torch": put.observation("torch", with_identity(answers), timings=timings),
+        "referee": put.observation(
+            "referee",
+            {"Jv": judged.value},
+            radii={"Jv": error},
+            provenance={"method": judged.method},
+        ),
+    }
     if answer is not None:
         if not any(k.startswith("gradient/") for k in answer.unavailable) and "Jv" in answer.values:
             answer.values.update(with_identity(answer.values))
         observations["julia"] = answer
     absent = {} if answer else {"julia": reason}
-    result = conclude(question, observations, absent, spent, begun)
+    result = conclude(put, observations, absent, spent, begun)
+    result.notes = (_about_referee(judged.method, referee), *result.notes)
     result.diagnosis = diagnosis.of_first(result)
     return result
 
 
-def _question(
-    name: str,
-    source: str,
-    packages: Sequence[str],
-    points: Mapping[str, np.ndarray],
-    fixed: Mapping[str, np.ndarray],
-    tangent: Mapping[str, np.ndarray],
-    w: np.ndarray,
-    precision: str,
-    rtol: float | None,
-) -> Question:
-    text, function, _ = julia_source(source)
-    inputs = {f"at/{n}": v for n, v in points.items()}
-    inputs |= {f"constants/{n}": v for n, v in fixed.items()}
-    inputs |= {f"tangent/{n}": v for n, v in tangent.items()}
-    inputs["cotangent"] = w
-    allowed, why = tolerance(precision, rtol)
-    both = ("torch", "julia")
-    quantities = [Quantity("value", "value", allowed, why, engines=both)]
-    for n in points:
-        quantities.append(Quantity(f"gradient/{n}", "gradient", allowed, why, engines=both))
-        quantities += [
-            Quantity(
-                f"gradient/{n}/{package}",
-                "gradient",
-                allowed,
-                why,
-                engines=("julia",),
-                compare_with=f"gradient/{n}",
+def _arrays(
+    at: Mapping[str, Any], constants: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The arrays to differentiate by, and the others; raises for what cannot be either."""
+    check_named("at", at)
+    check_named("constants", constants)
+    torch_side.check_shape(at)
+    points, fixed = named_arrays("at", at), named_arrays("constants", constants)
+    if both := sorted(set(points) & set(fixed)):
+        raise BadInputError(f"{', '.join(both)} in `at` and in `constants`", "one place each")
+    for array_name, value in points.items():
+        if not np.issubdtype(value.dtype, np.floating):
+            raise BadInputError(
+                f"at {array_name!r} is of dtype {value.dtype}",
+                "floating-point numbers",
+                "move it to `constants`, or convert it",
             )
-            for package in packages[1:]
-        ]
-    # The two sides of ⟨w, Jv⟩ = ⟨Jᵀw, v⟩ cancel: what they may differ by is relative to the terms.
-    size = float(np.linalg.norm(w)) or 1.0
-    quantities += [
-        Quantity("Jv", "jacobian", allowed, why, about="J v by forward mode"),
-        Quantity("⟨w, Jv⟩", "jacobian", allowed, why, atol=allowed * size, engines=both),
-        Quantity(
-            "⟨Jᵀw, v⟩",
-            "jacobian",
-            allowed,
-            why,
-            atol=allowed * size,
-            engines=both,
-            compare_with="⟨w, Jv⟩",
-        ),
-    ]
-    arguments = {
-        "source": text,
-        "name": function,
-        "at": list(points),
-        "constants": list(fixed),
-        "packages": list(packages),
-    }
+    return points, fixed
 
-    def translate(reply: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        failures, arrays = reply.data["failures"], reply.arrays
-        if packages[0] in failures:
-            raise EngineError(
-                f"{packages[0]} cannot differentiate your Julia function: {failures[packages[0]]}",
-                "a function that this package can differentiate",
-                "rewrite that line, or put another package first in `packages`",
-            )
-        values, reasons = {"value": arrays["value"]}, {}
-        for n in points:
-            for package in packages:
-                key = f"gradient/{n}" + ("" if package == packages[0] else f"/{package}")
-                if package in failures:
-                    reasons[key] = f"{package}: {failures[package]}"
-                else:
-                    values[key] = arrays[f"gradient/{package}/{n}"]
-        if "jvp" in arrays:
-            values["Jv"] = arrays["jvp"]
-        else:
-            why_not = f"ForwardDiff: {failures['jvp']}"
-            reasons |= dict.fromkeys(("Jv", "⟨w, Jv⟩", "⟨Jᵀw, v⟩"), why_not)
-        return values, reasons
 
-    return Question(name, "own_gradient", arguments, inputs, quantities, translate)
+def _notes(w: np.ndarray) -> list[str]:
+    cotangent = "gradients are Jᵀw for a random w of the result's shape"
+    return [ABOUT_JV, ABOUT_PAIRING, *([cotangent] if w.ndim else [])]
+
+
+def _about_referee(method: str, given: Callable[..., Any] | None) -> str:
+    """Who judges what, one line: only J v has a judge."""
+    if given is not None:
+        return f"the referee is your NumPy function in {method}, proven; it judges Jv alone"
+    return (
+        f"the referee is your torch function itself, differenced ({method}, an estimate): it "
+        "judges torch's and Julia's Jv alone, and not whether the torch function is what you meant"
+    )
 
 
 def _referee(
@@ -213,7 +183,15 @@ def _referee(
     """J v as a third party finds it, the elementwise radius of what is not known, and seconds."""
     start = time.perf_counter()
     if generic is None:
-        found = directional_derivative(torch_side.along(function, points, fixed, tangent))
+        try:
+            found = directional_derivative(torch_side.along(function, points, fixed, tangent))
+        except Exception as error:
+            raise EngineError(
+                f"your torch function raised {type(error).__name__} a little way from `at`, where "
+                f"the referee differences it: {error}",
+                "a function that is defined around `at`",
+                "move `at` inwards, or give a NumPy function as `referee`",
+            ) from error
         # A norm-wise error estimate, spread evenly: the radii's norm is the estimate.
         spread = np.full(np.shape(found.value), found.error / np.sqrt(max(found.value.size, 1)))
         return found, spread, time.perf_counter() - start

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInputError
+from .checks import own_error
+
+__tracebackhide__ = own_error
 
 PRECISIONS = ("float64", "float32")
 
@@ -24,18 +27,41 @@ def named_arrays(role: str, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
             raise BadInputError(
                 f"{role} has the name {name!r}", "names that both languages accept", "rename it"
             )
-        detach = getattr(value, "detach", None)
-        array = np.array(detach().cpu().numpy() if detach else value)
-        if array.dtype == object or not np.issubdtype(array.dtype, np.number):
-            raise BadInputError(
-                f"{role} {name!r} is of dtype {array.dtype}", "numbers", "convert it first"
-            )
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise BadInputError(
-                f"{role} {name!r} holds NaN or Inf", "finite numbers", "check where it comes from"
-            )
+        array = _array(f"{role} {name!r}", value)
+        check_finite(f"{role} {name!r}", array)
         out[name] = array
     return out
+
+
+def _array(what: str, value: Any) -> np.ndarray:
+    detach = getattr(value, "detach", None)
+    try:
+        array = np.array(detach().cpu().numpy() if detach else value)
+    except (TypeError, ValueError) as error:
+        got = f"of dtype {value.dtype}" if detach else f"no array ({error})"
+        raise BadInputError(
+            f"{what} is {got}", f"an array of {' or '.join(PRECISIONS)}", "convert it first"
+        ) from None
+    if array.dtype == bool:
+        raise BadInputError(
+            f"{what} is of dtype bool",
+            "numbers, which both languages read alike",
+            "cast a mask: mask.astype(float), or mask.double(); Julia gets 0.0 and 1.0",
+        )
+    if array.dtype.kind not in "iuf":
+        raise BadInputError(f"{what} is of dtype {array.dtype}", "numbers", "convert it first")
+    return array
+
+
+def check_finite(what: str, array: np.ndarray) -> None:
+    """Raise `BadInputError` where an array holds NaN or Inf."""
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise BadInputError(
+            f"{what} holds NaN or Inf{f' at index {where}' if where else ''}",
+            "finite numbers",
+            "check where it comes from",
+        )
 
 
 def common_precision(arrays: Mapping[str, np.ndarray]) -> str:

@@ -9,12 +9,21 @@ from ..engines.julia.worker import Worker
 from ..errors import BadInputError, EngineError
 from ..runs.recordings import RecordedEngine, record
 from ..studies.observation import Observation, Timing
-from .question import Question, kernel_times, recordings_folder
+from .checks import own_error
+from .question import Question, recordings_folder
+from .timing import one_call
+
+__tracebackhide__ = own_error
 
 Mode = Literal["auto", "live", "recorded", "off"]
 
 CALL_TIMEOUT = 600.0
 """Seconds that a user's model may take in Julia, its compilation included."""
+
+HOW_TO_RECORD = (
+    "where Julia is installed, `pytest --numdl-record` or `numdl compare FILE.py::CASE --record` "
+    "keeps one; in a script `recordings=FOLDER, keep=True`"
+)
 
 _warm: list[Worker] = []
 
@@ -47,7 +56,7 @@ def ask_julia(
         raise BadInputError(f"julia mode {mode!r}", f"one of {', '.join(get_args(Mode))}")
     if mode == "off":
         return None, "switched off"
-    recorded = RecordedEngine("julia", recordings_folder(recordings))
+    recorded = RecordedEngine("julia", recordings_folder(recordings), HOW_TO_RECORD)
     asked = (question.study, question.options, question.inputs)
     if mode == "recorded":
         return recorded.observe(*asked), ""
@@ -87,7 +96,7 @@ def _ask_live(question: Question) -> Observation:
     values, unavailable = question.translate(reply)
     phases = ("conversion in", "kernel", "conversion out", "bridge")
     timings = [Timing("call", p, (reply.timings[p],)) for p in phases if p in reply.timings]
-    timings += kernel_times(reply.data["seconds"])
+    timings += one_call(reply.data["seconds"])
     return question.observation(
         "julia", values, unavailable, timings=timings, provenance=dict(worker.facts)
     )

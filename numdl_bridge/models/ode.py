@@ -12,15 +12,29 @@ import numpy as np
 import torch as _torch
 
 from ..errors import BadInputError
+from ..studies.observation import Timing
 from . import diagnosis
+from .checks import (
+    AN_ODE,
+    check_common,
+    check_function,
+    check_loss,
+    check_right_hand_side,
+    is_number,
+    julia_source,
+    own_error,
+)
 from .inputs import PRECISIONS, common_precision, named_arrays
 from .julia_side import ask_julia
 from .ode_problem import Loss, Problem
-from .ode_question import question, torch_answer
-from .question import kernel_times, tolerance
+from .ode_question import OFF_BY, TorchAnswer, off_by, question, torch_answer
+from .question import tolerance
 from .result import ModelResult, conclude
 from .sensitivities import chosen, solver_tolerance
-from .solvers import METHODS, PAIRS, checked, predicted_steps
+from .solvers import METHODS, PAIRS, checked, predicted_steps, with_tensor_time
+from .timing import SOLVE_COST, again, allowance
+
+__tracebackhide__ = own_error
 
 Mode = Literal["aligned", "native"]
 
@@ -39,7 +53,7 @@ def compare_ode(
     atol: float = 1e-9,
     mode: Mode = "aligned",
     substeps: int = 1,
-    sensitivities: Sequence[str] | None = None,
+    sensitivities: str | Sequence[str] | None = None,
     work_precision: Sequence[float] = (),
     name: str = "own ODE",
     agree_to: float | None = None,
@@ -52,7 +66,8 @@ def compare_ode(
 
     **Arguments:**
 
-    - `torch`: right-hand side `f(t, u, theta) -> du`, in torchdiffeq's order of arguments.
+    - `torch`: right-hand side `f(t, u, theta) -> du`, in torchdiffeq's order of arguments; t comes
+      as a tensor without axes.
     - `julia`: the same as `f(u, theta, t) -> du`, in SciML's order: source text, or
       `"file.jl::name"`. It returns a new array.
     - `u0`, `theta`: arrays of one precision. `tspan`: first and last time.
@@ -78,19 +93,25 @@ def compare_ode(
     function, and where a solver stops.
     """
     begun = time.perf_counter()
+    check_common(name, agree_to, seed)
+    check_function(torch, "a right-hand side f(t, u, theta) -> du")
+    check_right_hand_side(torch)
+    check_loss(loss, "the states")
+    text, function, _ = julia_source(julia, AN_ODE)
     arrays = named_arrays("argument", {"u0": u0, "theta": theta})
     precision = common_precision(arrays)
     _check(mode, method, substeps, rtol, atol, arrays, work_precision)
     clock = _times(tspan, times).astype(np.float64)
     drawn = np.random.default_rng(seed).standard_normal((len(clock), *arrays["u0"].shape))
     problem = Problem(
-        torch, arrays["u0"], arrays["theta"], clock, method, mode, substeps, rtol, atol, loss,
-        drawn.astype(precision), tuple(work_precision), (),
+        with_tensor_time(torch), arrays["u0"], arrays["theta"], clock, method, mode, substeps,
+        rtol, atol, loss, drawn.astype(precision), tuple(work_precision), (),
     )  # fmt: skip
     problem = replace(
         problem, sensitivities=chosen(sensitivities, method, mode, precision, problem.size)
     )
-    checked(torch, _torch.tensor(problem.u0), _torch.tensor(problem.theta), float(clock[0]))
+    u, p = _torch.tensor(problem.u0), _torch.tensor(problem.theta)
+    warm = checked(problem.f, u, p, float(clock[0]))
     start = time.perf_counter()
     ours = torch_answer(problem)
     spent = {"torch": time.perf_counter() - start}
@@ -98,20 +119,49 @@ def compare_ode(
         allowed, why = solver_tolerance(problem)
     else:
         allowed, why = tolerance(precision, agree_to)
-    asked = question(name, julia, problem, ours, allowed, why)
+    shown = {"dtype": precision, "mode": mode, "method": method, "rtol": rtol, "atol": atol}
+    shown = {k: v for k, v in shown.items() if method in PAIRS or k not in ("rtol", "atol")}
+    asked = question(
+        name, (text, function), problem, ours, allowed, why, {**shown, "seed": seed}, _notes(loss)
+    )
     start = time.perf_counter()
     answer, reason = ask_julia(asked, julia_mode, recordings, keep)
     spent["julia"] = time.perf_counter() - start
+    start = time.perf_counter()
+    timings = _timings(ours, warm, allowance(spent, answer is not None and not answer.recorded))
+    spent["timing"] = time.perf_counter() - start
     observations = {
-        "torch": asked.observation(
-            "torch", ours.values, ours.unavailable, timings=kernel_times(ours.seconds)
-        )
+        "torch": asked.observation("torch", ours.values, ours.unavailable, timings=timings)
     }
     if answer is not None:
+        if "round trip" in answer.values:
+            answer.values[OFF_BY] = off_by(problem, answer.values["round trip"])
         observations["julia"] = answer
     result = conclude(asked, observations, {} if answer else {"julia": reason}, spent, begun)
     result.diagnosis = _diagnosis(problem, result)
     return result
+
+
+def _timings(ours: TorchAnswer, warm: float, allowed: float) -> list[Timing]:
+    """The solve and its gradient again where that is cheap; `warm` seconds an evaluation."""
+    first = {k: s for k, s in ours.seconds.items() if k in ("solve", "gradient")}
+    further = {k: s for k, s in ours.seconds.items() if k not in first}
+    expected = SOLVE_COST * ours.evaluations * warm
+    adjoints = [Timing(task, "first call", (s,)) for task, s in further.items()]
+    return again(first, ours.again, expected, allowed) + adjoints
+
+
+def _notes(loss: Loss | None) -> list[str]:
+    notes = [
+        "no referee: nobody judges torch's and Julia's answers but each other",
+        "round trip is u0 again, integrated back from the last state; off by is its distance",
+    ]
+    if loss is None:
+        notes.append(
+            "loss is the inner product of the solution with a random cotangent w, as no loss was "
+            "given"
+        )
+    return notes
 
 
 def _diagnosis(p: Problem, result: ModelResult) -> str | None:
@@ -146,9 +196,12 @@ def _check(
         raise BadInputError(f"method {method!r} in {mode} mode", f"one of {', '.join(known)}")
     if not (isinstance(substeps, int) and substeps > 0):
         raise BadInputError(f"substeps {substeps!r}", "a whole number of at least 1")
-    if not (rtol > 0 and atol > 0 and all(r > 0 for r in work_precision)):
+    listed = _is_list(work_precision)
+    tolerances: list[Any] = [rtol, atol, *(work_precision if listed else [None])]
+    if not all(is_number(r) and r > 0 for r in tolerances):
         raise BadInputError(
-            f"rtol {rtol}, atol {atol}, work_precision {work_precision}", "positive"
+            f"rtol {rtol!r}, atol {atol!r}, work_precision {work_precision!r}",
+            "positive numbers, work_precision a list of them",
         )
     if work_precision and mode != "native":
         raise BadInputError("work_precision in aligned mode", 'mode="native"')
@@ -157,15 +210,27 @@ def _check(
             raise BadInputError(f"{name} is of dtype {value.dtype}", " or ".join(PRECISIONS))
 
 
-def _times(tspan: tuple[float, float], times: int | Sequence[float]) -> np.ndarray:
-    first, last = map(float, tspan)
-    clock = np.linspace(first, last, times) if isinstance(times, int) else np.asarray(times, float)
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _times(tspan: Any, times: Any) -> np.ndarray:
+    expected = "at least two increasing times, the first and last of them those of tspan"
+    # Arrays and tensors as lists of their numbers.
+    tspan, times = (getattr(x, "tolist", lambda x=x: x)() for x in (tspan, times))
+    ends = tspan if _is_list(tspan) else ()
+    if len(ends) != 2 or not all(is_number(t) for t in ends):
+        raise BadInputError(f"tspan {tspan!r}", "(first time, last time)", "such as (0.0, 1.5)")
+    first, last = map(float, ends)
+    if isinstance(times, int) and not isinstance(times, bool):
+        clock = np.linspace(first, last, max(times, 0))
+    elif _is_list(times) and all(is_number(t) for t in times):
+        clock = np.asarray(times, dtype=float)
+    else:
+        raise BadInputError(f"times {times!r}", "how many, or a list of times")
     good = clock.ndim == 1 and len(clock) >= 2 and np.isfinite(clock).all()
     if not (good and (np.diff(clock) > 0).all() and clock[0] == first and clock[-1] == last):
-        raise BadInputError(
-            f"tspan {tspan} with times {times}",
-            "at least two increasing times, the first and last of them those of tspan",
-        )
+        raise BadInputError(f"tspan {tspan} with times {times}", expected)
     return clock
 
 

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 
 from ..errors import EngineError
+from .checks import own_error
+from .torch_side import check_finite
+
+__tracebackhide__ = own_error
 
 Loss = tuple[Callable[[Tensor], Tensor], str]
 """A loss in both languages: of the states, and Julia source of a function of the states."""
@@ -42,11 +46,32 @@ class Problem:
         """The loss of the states at `times`."""
         if self.loss is None:
             return (torch.tensor(self.cotangent) * states).sum()
-        value = self.loss[0](states)
-        if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
-            raise EngineError(
-                "your torch loss returned no scalar that autograd can follow back",
-                "a tensor without axes",
-                "reduce it with .sum(), and remove .detach() or .item()",
-            )
-        return value
+        return loss_value(self.loss[0], states, "the states")
+
+
+def loss_value(loss: Callable[[Tensor], Tensor], output: Tensor, of: str) -> Tensor:
+    """The user's loss of `output`; one message for whatever goes wrong in it."""
+    try:
+        value = loss(output)
+    except Exception as error:
+        raise EngineError(
+            f"your torch loss raised {type(error).__name__}: {str(error) or '(no message)'}",
+            f"a function of {of}, a tensor of shape {tuple(output.shape)}",
+            "call it by hand with such a tensor to see the traceback",
+        ) from error
+    scalar = "a scalar that autograd can follow back"
+    if not isinstance(value, Tensor):
+        raise EngineError(
+            f"your torch loss returned a {type(value).__name__}",
+            scalar,
+            "return a tensor without axes, and not its .item()",
+        )
+    if value.ndim or not value.requires_grad:
+        raise EngineError(
+            f"your torch loss returned a tensor of shape {tuple(value.shape)}"
+            + ("" if value.requires_grad else f" that is cut off from {of}"),
+            scalar,
+            "reduce it with .sum() or .mean(), and remove .detach() or .item()",
+        )
+    check_finite(value.detach(), "your torch loss")
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,16 @@ from torch import Tensor
 
 from ..studies.contract import Quantity
 from . import sensitivities
+from .checks import own_error
 from .ode_problem import Problem
-from .question import Question, julia_source
-from .solvers import METHODS, aligned_grid, follow, native, predicted_steps
+from .question import Question
+from .solvers import METHODS, aligned_grid, follow, native, predicted_steps, stopped
+
+__tracebackhide__ = own_error
 
 _WORK = ("solution", "evaluations", "seconds")
+
+OFF_BY = "round trip/off by"
 
 STEPS_RTOL = 0.1
 """A controller ten times looser takes about 10^(1/5) = 1.6 times fewer steps of an order-5 pair."""
@@ -33,60 +38,90 @@ class TorchAnswer:
     - `values`: by quantity name; `unavailable`: why one is missing.
     - `grid`: the steps that Julia is to follow, and the scheme; empty in native mode.
     - `seconds`: by task.
+    - `evaluations`: of the right-hand side in one solve.
+    - `again`: solves and differentiates once more; seconds by task.
     """
 
     values: Mapping[str, np.ndarray]
     unavailable: Mapping[str, str]
     grid: Mapping[str, np.ndarray]
     seconds: Mapping[str, float]
+    evaluations: int
+    again: Callable[[], Mapping[str, float]]
 
 
 def torch_answer(problem: Problem) -> TorchAnswer:
     """Everything that torch has to say about the problem."""
-    u0 = torch.tensor(problem.u0, requires_grad=True)
-    theta = torch.tensor(problem.theta, requires_grad=True)
-    aligned = problem.mode == "aligned"
-    states, solving, counts, grid = (_aligned if aligned else _native)(problem, u0, theta)
-    start = time.perf_counter()
-    value = problem.value(states)
-    by_theta, by_u0 = torch.autograd.grad(value, (theta, u0), allow_unused=True)
-    pulling = time.perf_counter() - start
+    p = problem
+    u0, theta = (torch.tensor(x, requires_grad=True) for x in (p.u0, p.theta))
+    start = (u0.detach(), theta.detach())
+    solve, grid = _aligned(p) if p.mode == "aligned" else _native(p)
+
+    def solved() -> tuple[Tensor, int, float]:
+        begun = time.perf_counter()
+        states, evaluations = solve(u0, theta)
+        return states, evaluations, time.perf_counter() - begun
+
+    def differentiated(states: Tensor) -> tuple[Tensor, Any, float]:
+        begun = time.perf_counter()
+        value = p.value(states)
+        gradients = torch.autograd.grad(value, (theta, u0), allow_unused=True)
+        return value, gradients, time.perf_counter() - begun
+
+    def again() -> dict[str, float]:
+        states, _, solving = solved()
+        return {"solve": solving, "gradient": solving + differentiated(states)[2]}
+
+    states, evaluations, solving = solved()
+    if not bool(torch.isfinite(states).all()):
+        raise stopped(p.f, *start, p.times, "the solution in torch grows beyond all numbers")
+    value, (by_theta, by_u0), pulling = differentiated(states)
+    counts = {} if grid else _counts(p, evaluations)
     values = {
         "solution": states,
         "loss": value,
         "gradient/theta": torch.zeros_like(theta) if by_theta is None else by_theta,
         "gradient/u0": torch.zeros_like(u0) if by_u0 is None else by_u0,
-        "round trip": _back(problem, states[-1].detach(), theta.detach(), grid),
+        "round trip": _back(p, states[-1].detach(), theta.detach(), grid),
     }
-    further, reasons, seconds = sensitivities.adjoint_gradients(problem)
+    further, reasons, seconds = sensitivities.adjoint_gradients(p)
     seconds |= {"solve": solving, "gradient": solving + pulling}
     plain = {k: v.detach().numpy().copy() for k, v in values.items()}
-    return TorchAnswer(plain | counts | further, reasons, grid, seconds)
+    plain[OFF_BY] = off_by(p, plain["round trip"])
+    return TorchAnswer(plain | counts | further, reasons, grid, seconds, evaluations, again)
 
 
-def _aligned(problem: Problem, u0: Tensor, theta: Tensor) -> Any:
-    """States at the observation times, seconds of the solve, counts, and the grid followed."""
-    p = problem
-    grid, marks = aligned_grid(
-        p.f, u0.detach(), theta.detach(), p.times, p.method, p.substeps, p.rtol, p.atol
-    )
+def off_by(p: Problem, back: np.ndarray) -> np.ndarray:
+    """How far from u0 the round trip ends: the norm of the difference."""
+    return np.asarray(np.linalg.norm(np.asarray(back, dtype=np.float64) - p.u0))
+
+
+Solve = Callable[[Tensor, Tensor], tuple[Tensor, int]]
+"""From u0 and theta to the states at the observation times and the number of evaluations."""
+
+
+def _aligned(p: Problem) -> tuple[Solve, dict[str, np.ndarray]]:
+    """The solve along the grid that torch chooses now, and that grid."""
+    u0, theta = torch.tensor(p.u0), torch.tensor(p.theta)
+    grid, marks = aligned_grid(p.f, u0, theta, p.times, p.method, p.substeps, p.rtol, p.atol)
     scheme = METHODS[p.method]
-    start = time.perf_counter()
-    states = follow(p.f, scheme, u0, theta, grid)
-    observed = torch.stack([states[m] for m in marks])
-    seconds = time.perf_counter() - start
-    sent = {"grid": grid, "marks": marks, "A": scheme.A, "b": scheme.b, "c": scheme.c}
-    return observed, seconds, {}, sent
+
+    def solve(u0: Tensor, theta: Tensor) -> tuple[Tensor, int]:
+        states = follow(p.f, scheme, u0, theta, grid)
+        return torch.stack([states[m] for m in marks]), len(scheme.b) * (len(grid) - 1)
+
+    return solve, {"grid": grid, "marks": marks, "A": scheme.A, "b": scheme.b, "c": scheme.c}
 
 
-def _native(problem: Problem, u0: Tensor, theta: Tensor) -> Any:
-    p = problem
-    start = time.perf_counter()
-    states, evaluations = native(p.f, u0, theta, p.times, p.rtol, p.atol)
-    seconds = time.perf_counter() - start
-    steps = predicted_steps(p.f, u0.detach(), theta.detach(), p.times, p.method, p.rtol, p.atol)
+def _native(p: Problem) -> tuple[Solve, dict[str, np.ndarray]]:
+    return lambda u0, theta: native(p.f, u0, theta, p.times, p.rtol, p.atol), {}
+
+
+def _counts(p: Problem, evaluations: int) -> dict[str, np.ndarray]:
+    u0, theta = torch.tensor(p.u0), torch.tensor(p.theta)
+    steps = predicted_steps(p.f, u0, theta, p.times, p.method, p.rtol, p.atol)
     counts = {"evaluations": np.asarray(evaluations), "steps": np.asarray(steps)}
-    return states, seconds, counts | _work(p, u0.detach(), theta.detach()), {}
+    return counts | _work(p, u0, theta)
 
 
 def _back(p: Problem, last: Tensor, theta: Tensor, grid: Mapping[str, np.ndarray]) -> Tensor:
@@ -131,14 +166,16 @@ def relative_error(x: np.ndarray, truth: np.ndarray) -> float:
 
 def question(
     name: str,
-    julia: str,
+    julia: tuple[str, str | None],
     problem: Problem,
     ours: TorchAnswer,
     rtol: float,
     why: str,
+    shown: Mapping[str, Any],
+    notes: Sequence[str],
 ) -> Question:
-    """What is sent to Julia, and what is compared."""
-    text, function, _ = julia_source(julia)
+    """What is sent to Julia, and what is compared; `julia` is its text and a name in it."""
+    text, function = julia
     p, values, grid = problem, ours.values, ours.grid
     inputs = {"u0": p.u0, "theta": p.theta, "times": p.times.astype(p.u0.dtype)}
     inputs |= {k: v.astype(p.u0.dtype) for k, v in grid.items()}
@@ -174,6 +211,18 @@ def question(
         )
         for key in ("solution", "loss", "gradient/theta", "gradient/u0", "round trip")
     ]
+    quantities.append(
+        Quantity(
+            OFF_BY,
+            "inverse",
+            0.0,
+            "reported",
+            mode=mode,  # type: ignore[arg-type]
+            engines=both,
+            compared=False,
+            about="norm of the round trip's end minus u0",
+        )
+    )
     quantities += sensitivities.quantities(p, rtol, why)
     if mode == "native":
         quantities.append(
@@ -201,9 +250,9 @@ def question(
             )
             got[f"work/{tolerance:g}/evaluations"] = mine["evaluations"]
             got[f"work/{tolerance:g}/seconds"] = mine["seconds"]
-        names = [q.name for q in quantities]
+        names = [q.name for q in quantities if q.name != OFF_BY]
         found = {k: v for k, v in got.items() if k in names}
         found["solution"] = np.moveaxis(found["solution"], -1, 0)
         return found, {f"gradient/theta/{k}": v for k, v in reply.data["failures"].items()}
 
-    return Question(name, "own_ode", arguments, inputs, quantities, translate)
+    return Question(name, "own_ode", arguments, inputs, quantities, translate, shown, notes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from .. import resources
 from ..compare import Comparison, compare_study
 from ..errors import BadInputError, EngineError
 from ..studies.contract import Options, Quantity, Study, input_hash
-from ..studies.observation import Observation, Timing
+from ..studies.observation import Observation
 from .inputs import common_precision
 
 DIGITS = {"float64": 10, "float32": 4}
@@ -48,6 +48,8 @@ class Question:
     - `function`, `arguments`, `inputs`: what is sent to Julia; `inputs` are all arrays.
     - `quantities`: what is to be compared.
     - `translate`: from Julia's arrays and data to values and reasons by quantity name.
+    - `shown`: what was asked for, as it is printed; no part of a recording's key.
+    - `notes`: what a reader of the tables needs to know, one line each.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Question:
     inputs: Mapping[str, np.ndarray]
     quantities: Sequence[Quantity]
     translate: Callable[[Any], tuple[dict[str, np.ndarray], dict[str, str]]]
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @cached_property
     def input_hash(self) -> str:
@@ -108,11 +112,6 @@ class Question:
         return compare_study(self.study, self.options, observations, absent=absent)
 
 
-def kernel_times(seconds: Mapping[str, float]) -> list[Timing]:
-    """One sample of each task: a user's model may be too expensive to be timed repeatedly."""
-    return [Timing(task, "kernel", (spent,)) for task, spent in seconds.items()]
-
-
 def tolerance(precision: str, rtol: float | None) -> tuple[float, str]:
     """The relative tolerance of a question's quantities, and where it comes from."""
     if rtol is not None:
@@ -121,26 +120,6 @@ def tolerance(precision: str, rtol: float | None) -> tuple[float, str]:
         return rtol, "given by the caller"
     digits = DIGITS[precision]
     return 10.0**-digits, f"{digits} digits, what {precision} keeps of a model's gradients"
-
-
-def julia_source(source: str) -> tuple[str, str | None, str]:
-    """Julia source given as text or as `file.jl::name`: text, name, where it came from.
-
-    Raises `BadInputError` where the file is not there.
-    """
-    head, separator, name = source.rpartition("::")
-    if separator and head.endswith(".jl") and "\n" not in source:
-        path = Path(head)
-        if not path.is_file():
-            raise BadInputError(
-                f"no Julia file {head!r}", "a file that exists", "mind the working directory"
-            )
-        return path.read_text(), name, head
-    if source.endswith(".jl") and "\n" not in source:
-        raise BadInputError(
-            f"the Julia source {source!r} names no function", "file.jl::function", "add ::function"
-        )
-    return source, None, "source text"
 
 
 def recordings_folder(folder: str | Path | None) -> Path:

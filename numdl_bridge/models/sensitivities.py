@@ -19,8 +19,11 @@ from ..engines.torch.controllers import ORDINARYDIFFEQ, with_dp5_exponents
 from ..engines.torch.solution import SUCCESS
 from ..errors import BadInputError
 from ..studies.contract import Quantity
+from .checks import own_error, several
 from .ode_problem import Problem
 from .solvers import PAIRS
+
+__tracebackhide__ = own_error
 
 Sensitivity = Literal[
     "forward",
@@ -45,7 +48,7 @@ asked for without being named."""
 
 
 def chosen(
-    asked: Sequence[str] | None, method: str, mode: str, precision: str, size: int
+    asked: str | Sequence[str] | None, method: str, mode: str, precision: str, size: int
 ) -> tuple[str, ...]:
     """The sensitivities to compute: those `asked` for, checked, or the default.
 
@@ -57,17 +60,15 @@ def chosen(
         if mode == "aligned":
             return ("forward",) if size <= FORWARD_LIMIT else ()
         return ("interpolation",) if precision == "float64" else ()
-    known = get_args(Sensitivity)
-    if unknown := sorted(set(asked) - set(known)):
-        raise BadInputError(f"sensitivities {unknown}", f"some of {', '.join(known)}")
-    adjoints = sorted(set(asked) - {"forward"})
+    names = several(asked, "sensitivities", get_args(Sensitivity))
+    adjoints = sorted(set(names) - {"forward"})
     if method not in PAIRS and adjoints:
         raise BadInputError(
             f"sensitivities {adjoints} with the fixed steps of {method!r}",
             f"an adaptive method: {', '.join(PAIRS)}",
             "a continuous adjoint is solved to a tolerance, which fixed steps do not have",
         )
-    return tuple(dict.fromkeys(asked))
+    return tuple(names)
 
 
 def adjoint_gradients(

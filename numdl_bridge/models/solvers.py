@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,10 @@ from ..engines.torch.adaptive import adaptive
 from ..engines.torch.controllers import ORDINARYDIFFEQ, with_dp5_exponents
 from ..engines.torch.tableaux import BOGACKI_SHAMPINE, DORMAND_PRINCE, TSITOURAS, Tableau
 from ..errors import EngineError
+from .checks import own_error
+from .torch_side import changes, check_finite, check_same
+
+__tracebackhide__ = own_error
 
 RightHandSide = Callable[[Any, Tensor, Tensor], Tensor]
 
@@ -49,16 +54,38 @@ METHODS: dict[str, Scheme] = {
 }
 
 
-def checked(f: RightHandSide, u0: Tensor, theta: Tensor, t: float) -> None:
-    """Call the user's right-hand side once; one message for what is wrong with it."""
+def with_tensor_time(f: RightHandSide) -> RightHandSide:
+    """The user's right-hand side, given t as torchdiffeq gives it: a tensor without axes, of the
+    state's precision. Solvers that count time in floats call this one too."""
+
+    def right_hand_side(t: Any, u: Tensor, theta: Tensor) -> Tensor:
+        return f(t if isinstance(t, Tensor) else torch.tensor(t, dtype=u.dtype), u, theta)
+
+    return right_hand_side
+
+
+def checked(f: RightHandSide, u0: Tensor, theta: Tensor, t: float) -> float:
+    """Call the user's right-hand side; one message for what is wrong with it.
+
+    Returns the seconds of a warm call.
+    """
     before = u0.clone(), theta.clone()
+    u, p = (x.clone().requires_grad_(True) for x in (u0, theta))
     try:
-        du = f(t, u0, theta)
+        du = f(t, u, p)
+        seconds = []
+        with torch.no_grad():
+            for _ in range(3):
+                start = time.perf_counter()
+                second = f(t, u0, theta)
+                seconds.append(time.perf_counter() - start)
     except Exception as error:
         raise EngineError(
             f"your torch right-hand side raised {type(error).__name__}: {error}",
-            "a function f(t, u, theta) of a float and two tensors",
-            "call it by hand with u0 and theta to see the traceback",
+            f"a function f(t, u, theta) of three tensors, of shapes (), {tuple(u0.shape)} and "
+            f"{tuple(theta.shape)}",
+            "call it by hand with u0 and theta to see the traceback; mind the order of its "
+            "arguments",
         ) from error
     if not isinstance(du, Tensor) or du.shape != u0.shape or du.dtype != u0.dtype:
         got = (
@@ -74,6 +101,57 @@ def checked(f: RightHandSide, u0: Tensor, theta: Tensor, t: float) -> None:
         raise EngineError(
             "your torch right-hand side changes its arguments in place", "a new tensor", "clone()"
         )
+    check_finite(du.detach(), "your torch right-hand side", f" at t = {t:g}, u = u0")
+    check_same(second, du.detach(), "your torch right-hand side")
+    _check_followed(f, u, p, t, du)
+    return min(seconds)
+
+
+def _check_followed(f: RightHandSide, u: Tensor, theta: Tensor, t: float, du: Tensor) -> None:
+    """Raise where du depends on u or theta and autograd does not know of it.
+
+    A right-hand side that really is free of one of them, or of both, is fine: its value is the same
+    a little way off.
+    """
+    found: tuple[Tensor | None, ...] = (None, None)
+    if du.requires_grad:
+        found = torch.autograd.grad(du.sum(), (u, theta), allow_unused=True)
+    moved = (lambda v: f(t, v, theta.detach())), (lambda v: f(t, u.detach(), v))
+    for name, at, gradient, g in zip(("u", "theta"), (u, theta), found, moved):
+        if gradient is None and changes(g, at, du):
+            raise EngineError(
+                f"your torch right-hand side depends on {name}, but autograd finds no way back to "
+                "it: it is cut off",
+                "a result that autograd can follow back to u and theta",
+                "remove .detach(), .item(), .data, torch.tensor(...) or torch.no_grad() in it",
+            )
+
+
+def stopped(
+    f: RightHandSide, u0: Tensor, theta: Tensor, times: np.ndarray, what: str
+) -> EngineError:
+    """Why a solve stopped: a right-hand side that turns NaN on the way, else a hard problem."""
+    seen: list[float] = []
+
+    def watched(t: Any, u: Tensor, p: Tensor) -> Tensor:
+        du = f(t, u, p)
+        if not seen and bool(torch.isfinite(u).all()) and bool(torch.isnan(du).any()):
+            seen.append(float(t))
+        return du
+
+    with torch.no_grad():
+        adaptive(watched, u0, [times[0], times[-1]], theta, rtol=1e-3, atol=1e-6, max_steps=10_000)
+    if seen:
+        return EngineError(
+            f"your torch right-hand side returned NaN at t = {seen[0]:.6g}",
+            "finite numbers along the whole solution",
+            "look for log or sqrt of a negative number or 0 / 0 there, or end tspan before",
+        )
+    return EngineError(
+        what,
+        "a solution up to the last time",
+        "loosen the tolerance, shorten tspan, or mind that the problem may be stiff",
+    )
 
 
 def aligned_grid(
@@ -101,11 +179,8 @@ def aligned_grid(
                 stops=list(times[1:-1]),
             )  # fmt: skip
         if not found.ok:
-            raise EngineError(
-                f"the adaptive solve in torch ended early: {found.outcome}",
-                "a solution up to the last time",
-                "loosen the tolerance, shorten tspan, or mind that the problem may be stiff",
-            )
+            what = f"the adaptive solve in torch ended early: {found.outcome}"
+            raise stopped(f, u0, theta, times, what)
         grid = np.asarray(found.steps.grid)
     return grid, np.searchsorted(grid, times - 1e-12 * np.abs(times).max())
 
@@ -162,11 +237,8 @@ def native(
             right_hand_side, u0, torch.tensor(times), rtol=rtol, atol=atol, method="dopri5"
         )
     except AssertionError as error:
-        raise EngineError(
-            f"torchdiffeq stopped: {error}",
-            "a solution up to the last time",
-            "loosen the tolerance, shorten tspan, or mind that the problem may be stiff",
-        ) from error
+        what = f"torchdiffeq stopped: {error}"
+        raise stopped(f, u0.detach(), theta.detach(), times, what) from error
     return states, right_hand_side.evaluations
 
 

@@ -38,6 +38,17 @@ TORCH_FAULTS = {
     "raises": (raises, "no such weather"),
     "changes its argument": (in_place, "in place"),
     "another precision": (lambda theta: theta.float().sum(), "float32"),
+    "uses no argument": (lambda theta: torch.ones(()), "uses theta nowhere"),
+    "NaN": (lambda theta: theta.log().sum(), "your torch function returned NaN for theta"),
+    "NaN in an array": (lambda theta: theta.log(), r"NaN at entry \(1,\)"),
+    "random": (lambda theta: (theta * torch.rand(3)).sum(), "two calls of your torch function"),
+    "a keyword too many": (lambda theta, A: theta.sum(), "pass what is missing in `constants`"),
+    "a keyword too few": (lambda: torch.ones(()), "name its arguments as in `at`"),
+    "another shape": (lambda theta: torch.eye(4) @ theta, r"of the keywords theta \(3,\)"),
+    "defined nowhere else": (
+        lambda theta: theta.sum() if abs(float(theta.detach()[0]) - 0.5) < 1e-9 else 1 / 0,
+        "a little way from `at`",
+    ),
 }
 
 
@@ -47,6 +58,18 @@ def test_a_faulty_torch_function_gets_one_message(fault) -> None:
     with pytest.raises(NumDLError, match=named) as caught:
         nb.compare_gradients(function, SQUARES, AT, julia_mode="off")
     assert caught.value.remedy or caught.value.expected
+
+
+def test_a_gradient_that_is_cut_off_in_one_argument_is_refused() -> None:
+    at = {**AT, "b": np.ones(3)}
+    with pytest.raises(NumDLError, match="depends on 'b', but autograd finds no way back"):
+        nb.compare_gradients(lambda theta, b: (theta * b.detach()).sum(), "x", at, julia_mode="off")
+
+
+def test_a_gradient_that_really_is_zero_is_none_the_worse() -> None:
+    at = {**AT, "b": np.ones(3)}
+    result = nb.compare_gradients(lambda theta, b: theta.sum(), "x", at, julia_mode="off")
+    assert not result.values["torch"]["gradient/b"].any()
 
 
 def test_a_right_hand_side_of_another_shape_gets_one_message() -> None:
@@ -70,6 +93,24 @@ BAD_ARGUMENTS = {
     "unknown mode": ({"at": AT, "julia_mode": "maybe"}, "maybe"),
     "missing file": ({"at": AT, "julia": "nowhere.jl::f"}, "nowhere.jl"),
     "file without a name": ({"at": AT, "julia": "nowhere.jl"}, "names no function"),
+    "an array, not arrays": ({"at": np.ones(3)}, "`at` is of type ndarray"),
+    "pairs, not arrays": ({"at": [("theta", np.ones(3))]}, "`at` is of type list"),
+    "constants without names": ({"at": AT, "constants": [1.0]}, "`constants` is of type list"),
+    "a Julia function that is Python's": (
+        {"at": AT, "julia": squares},
+        "julia is of type function",
+    ),
+    "no Julia source": ({"at": AT, "julia": " "}, "the Julia source is empty"),
+    "no torch function": ({"at": AT, "torch": "x"}, "torch is of type str"),
+    "no packages": ({"at": AT, "packages": []}, "^no packages"),
+    "packages that are none": ({"at": AT, "packages": None}, "packages None"),
+    "one unknown package": ({"at": AT, "packages": "enzyme"}, r"packages \['enzyme'\]"),
+    "a mask": ({"at": AT, "constants": {"m": np.array([True])}}, "mask.astype"),
+    "bfloat16": ({"at": {"theta": torch.ones(2, dtype=torch.bfloat16)}}, "bfloat16"),
+    "rows of different length": ({"at": {"theta": [[1.0], [1.0, 2.0]]}}, "is no array"),
+    "complex": ({"at": {"theta": np.ones(2) * 1j}}, "complex128"),
+    "a tolerance in words": ({"at": AT, "rtol": "small"}, "relative tolerance 'small'"),
+    "a negative seed": ({"at": AT, "seed": -1}, "seed -1"),
 }
 
 
@@ -77,7 +118,52 @@ BAD_ARGUMENTS = {
 def test_a_bad_argument_gets_one_message(fault) -> None:
     arguments, named = BAD_ARGUMENTS[fault]
     with pytest.raises(NumDLError, match=named):
-        nb.compare_gradients(squares, **{"julia": SQUARES, "julia_mode": "off", **arguments})
+        nb.compare_gradients(
+            **{"torch": squares, "julia": SQUARES, "julia_mode": "off", **arguments}
+        )
+
+
+@pytest.mark.parametrize("fault", BAD_ARGUMENTS)
+def test_no_bad_argument_reaches_the_function(fault) -> None:
+    """A function may take minutes: what can be seen without calling it is seen first."""
+    arguments, _ = BAD_ARGUMENTS[fault]
+    if fault == "unknown mode":
+        pytest.skip("who answers is looked at when Julia is asked")
+
+    def called(**_):
+        raise AssertionError("called")
+
+    with pytest.raises(NumDLError):
+        nb.compare_gradients(
+            **{"torch": called, "julia": SQUARES, "julia_mode": "off", **arguments}
+        )
+
+
+def test_one_package_may_be_named_without_a_list() -> None:
+    result = nb.compare_gradients(squares, SQUARES, AT, packages="forwarddiff", julia_mode="off")
+    assert result.shown["packages"] == "forwarddiff"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "accepted"),
+    [
+        ("function other(; theta)\nend\n", "squares", False),
+        ("# squares! and squares_of\nsquares_of(; theta) = 1\n", "squares", False),
+        ("squares(; theta) = sum(abs2, theta)\n", "squares", True),
+        ('include("others.jl")\n', "squares", True),
+        ("for n in (:a, :b); @eval $n() = 1; end", "squares", True),
+    ],
+)
+def test_a_function_that_its_file_cannot_define_is_refused(tmp_path, text, name, accepted) -> None:
+    file = tmp_path / "mine.jl"
+    file.write_text(text)
+    call = {"torch": squares, "julia": f"{file}::{name}", "at": AT, "julia_mode": "off"}
+    if accepted:
+        nb.compare_gradients(**call)
+        return
+    with pytest.raises(NumDLError, match="has no function 'squares'") as caught:
+        nb.compare_gradients(**call)
+    assert "other" in caught.value.remedy or "squares_of" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -92,6 +178,23 @@ def test_a_bad_argument_gets_one_message(fault) -> None:
         ({"work_precision": [1e-3]}, "work_precision"),
         ({"sensitivities": ["adjoint"]}, "some of forward, backsolve"),
         ({"sensitivities": ["backsolve"], "method": "rk4"}, "fixed steps of 'rk4'"),
+        ({"sensitivities": "adjoint"}, r"sensitivities \['adjoint'\]"),
+        ({"tspan": 1.0}, "tspan 1.0"),
+        ({"tspan": (0.0, 0.5, 1.0)}, r"tspan \(0.0, 0.5, 1.0\)"),
+        ({"tspan": (0.0, float("nan"))}, "two increasing times"),
+        ({"times": -3}, "times -3"),
+        ({"times": True}, "times True"),
+        ({"times": "many"}, "times 'many'"),
+        ({"rtol": "small"}, "rtol 'small'"),
+        ({"work_precision": 1e-3, "mode": "native"}, "work_precision 0.001"),
+        ({"loss": lambda states: states.sum()}, "a pair"),
+        ({"loss": (lambda states: states.sum(), lambda states: 0)}, "a pair"),
+        ({"loss": (lambda states: None, "x")}, "your torch loss returned a NoneType"),
+        ({"loss": (lambda states: 1 / 0, "x")}, "your torch loss raised ZeroDivisionError"),
+        ({"loss": (lambda states: states.sum().detach(), "x")}, "cut off from the states"),
+        ({"julia": ""}, "the Julia source is empty"),
+        ({"julia": len}, "julia is of type builtin"),
+        ({"u0": [float("nan")]}, "u0"),
     ],
 )
 def test_a_bad_option_of_an_ode_gets_one_message(options, named) -> None:

@@ -26,6 +26,6 @@ def test_latex_has_the_rows_and_rules(result) -> None:
 
 
 def test_markdown_has_the_same_rows(result) -> None:
-    lines = result.to_markdown().strip().splitlines()
+    lines = result.to_markdown().split("\n\n")[0].splitlines()
     assert len(lines) == 2 + len(result.rows)
     assert [line.split(" | ")[1] for line in lines[2:]] == [d.pair for d in result.rows]

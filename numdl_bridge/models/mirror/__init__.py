@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInputError
+from ..checks import own_error
 from .emit import Emitter
 from .errors import CannotMirrorError
 from .layer import FluxLayer, array, reverse_axes
 from .table import mirror_layer
-from .trace import Step, trace, wrapped
+from .trace import Step, check_module, trace, wrapped
 from .weights import loader
 
+__tracebackhide__ = own_error
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Mirror:
     """A module's twin in Flux.
 
@@ -43,6 +46,13 @@ class Mirror:
     layers: Mapping[str, FluxLayer]
     steps: tuple[Step, ...]
     name: str
+
+    def __repr__(self) -> str:
+        numbers = sum(np.size(v) for v in self.weights.values())
+        return (
+            f"<Mirror of {self.name}: {len(self.layers)} layers, {numbers} weights; .source is its "
+            'Julia, .write("model.jl") writes it>'
+        )
 
     def torch_gradients(self, gradients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Gradients of the Flux weights, by `paths` name, as gradients of the torch parameters."""
@@ -66,8 +76,15 @@ class Mirror:
         if target.suffix != ".jl":
             raise BadInputError(f"the file name {target.name!r}", "a name that ends in .jl")
         data = target.with_suffix(".weights.bin")
-        target.write_text(self.source + "\n" + loader(self.weights, data.name))
-        data.write_bytes(b"".join(_column_major(v) for v in self.weights.values()))
+        try:
+            target.write_text(self.source + "\n" + loader(self.weights, data.name))
+            data.write_bytes(b"".join(_column_major(v) for v in self.weights.values()))
+        except OSError as error:
+            raise BadInputError(
+                f"{target} cannot be written: {error.strerror}",
+                "a file in a folder that exists and may be written to",
+                "make the folder first, or choose another",
+            ) from None
         return target
 
 
@@ -81,6 +98,7 @@ def mirror(module: Any, *example: Any) -> Mirror:
 
     Raises `CannotMirrorError`, naming the layer or operation, where Flux has no twin.
     """
+    check_module(module)
     name, module = type(module).__name__, wrapped(module)
     steps = trace(module, example or None)
     modules = dict(module.named_modules())
@@ -96,6 +114,12 @@ def mirror(module: Any, *example: Any) -> Mirror:
     own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for target, key in emitter.keys.items():
         if target not in layers:
+            if target not in own:
+                raise CannotMirrorError(
+                    f"a tensor that {name} makes in forward ({target})",
+                    "make it in __init__ and keep it by register_buffer; what is random in forward "
+                    "has no twin",
+                )
             weights[target] = reverse_axes(array(own[target]))
             if own[target].requires_grad:
                 paths[target] = (key,)

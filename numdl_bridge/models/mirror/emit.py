@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..checks import own_error
 from .errors import CannotMirrorError
 from .functions import FUNCTIONS, Value
 from .helpers import HELPERS
 from .layer import FluxLayer
 from .trace import Ref, Step
+
+__tracebackhide__ = own_error
 
 _HARMLESS = {"need_weights", "average_attn_weights"}
 """Options of a layer's call that change nothing in what is compared."""
@@ -82,6 +85,8 @@ class Emitter:
         return f'"{about}"\nfunction {name}(model, {inputs})\n{body}\nend'
 
     def _output(self, step: Step) -> str:
+        if step.args[0] is None:
+            raise CannotMirrorError("a module that returns nothing", "return a tensor in forward")
         if not isinstance(step.args[0], Ref):
             raise CannotMirrorError(
                 "a module that returns several results", "return one tensor, for instance by cat"

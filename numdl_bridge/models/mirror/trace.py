@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +14,14 @@ from torch import fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.passes.shape_prop import ShapeProp
 
+from ...errors import BadInputError, EngineError
+from ..checks import own_error
 from .activations import ELEMENTWISE
 from .errors import CannotMirrorError
 from .functions import FUNCTIONS
 from .table import is_layer
+
+__tracebackhide__ = own_error
 
 
 @dataclass(frozen=True)
@@ -75,21 +82,19 @@ def trace(module: torch.nn.Module, example: Sequence[torch.Tensor] | None) -> li
     """The steps of `module`, with shapes where an `example` (its inputs) is given.
 
     Raises `CannotMirrorError` where `torch.fx` cannot trace (data-dependent control flow), and
-    where the module fails on the example.
+    `EngineError` where the module fails on the example.
     """
+    check_module(module)
     try:
         graph = fx.symbolic_trace(module)
     except Exception as error:
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CannotMirrorError(
-            f"{type(module).__name__}, which torch.fx cannot trace "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})",
-            "take data-dependent control flow out of forward",
+            f"{type(module).__name__}, which torch.fx cannot trace ({words.split('. ')[0]}),",
+            _remedy(module),
         ) from error
     if example is not None:
-        with torch.no_grad(), _statistics_kept(module):
-            # Only shapes are wanted: fake tensors have those and cost nothing.
-            fake = FakeTensorMode(allow_non_fake_inputs=True)
-            ShapeProp(graph, fake_mode=fake).propagate(*(fake.from_tensor(x) for x in example))
+        _propagate(module, graph, example)
     names = {node: _identifier(node.name) for node in graph.graph.nodes}
 
     def plain(value: Any) -> Any:
@@ -115,6 +120,76 @@ def trace(module: torch.nn.Module, example: Sequence[torch.Tensor] | None) -> li
             )
         )
     return steps
+
+
+def check_module(module: Any) -> None:
+    """Raise `BadInputError` for what is no module, `CannotMirrorError` for what hides one."""
+    if isinstance(module, type) and issubclass(module, torch.nn.Module):
+        raise BadInputError(
+            f"the class {module.__name__}", "a module, an instance of it", f"{module.__name__}(...)"
+        )
+    if not isinstance(module, torch.nn.Module):
+        raise BadInputError(
+            f"a {type(module).__name__}",
+            "a torch.nn.Module",
+            "compare_gradients takes functions; wrap one in a module's forward to mirror it",
+        )
+    kind = next((c for c in type(module).__mro__ if c.__name__ in _WRAPPERS), None)
+    if kind is not None and kind.__module__.startswith("torch."):
+        what, remedy = _WRAPPERS[kind.__name__]
+        raise CannotMirrorError(f"{what} ({type(module).__name__})", remedy)
+
+
+_WRAPPERS = {
+    "ScriptModule": ("a scripted or traced module", "pass the module that was scripted"),
+    "OptimizedModule": ("a compiled module", "pass the module itself: compiled._orig_mod"),
+    "DataParallel": ("a module spread over devices", "pass the module itself: parallel.module"),
+    "DistributedDataParallel": (
+        "a module spread over processes",
+        "pass the module itself: parallel.module",
+    ),
+}
+
+
+def _remedy(module: torch.nn.Module) -> str:
+    """What to do about a module that cannot be traced."""
+    kinds = [type(m).__name__ for m in module.modules() if type(m).__module__ in _TRANSFORMERS]
+    if kinds:
+        return (
+            f"write out {kinds[0]} with MultiheadAttention, LayerNorm and Linear, which are "
+            "mirrored: its own forward chooses among several paths as it runs"
+        )
+    return (
+        "take out of forward what depends on the values of its input: if, loops over tensors, "
+        "range(x.shape[0]), *args"
+    )
+
+
+_TRANSFORMERS = ("torch.nn.modules.transformer",)
+
+
+def _propagate(
+    module: torch.nn.Module, graph: fx.GraphModule, example: Sequence[torch.Tensor]
+) -> None:
+    """Find every step's shape; one message where the module does not take the example."""
+    if wrong := [type(x).__name__ for x in example if not isinstance(x, torch.Tensor)]:
+        raise BadInputError(
+            f"an example of type {wrong[0]}", "torch tensors", "convert it: torch.as_tensor(x)"
+        )
+    try:
+        with torch.no_grad(), _statistics_kept(module), _quiet():
+            # Only shapes are wanted: fake tensors have those and cost nothing.
+            fake = FakeTensorMode(allow_non_fake_inputs=True)
+            ShapeProp(graph, fake_mode=fake).propagate(*(fake.from_tensor(x) for x in example))
+    except Exception as error:
+        cause = error.__cause__ or error
+        words = next((line for line in str(cause).splitlines() if line.strip()), "no message")
+        shapes = ", ".join(f"{x.dtype} {tuple(x.shape)}" for x in example)
+        raise EngineError(
+            f"{type(module).__name__} does not take this example: {type(cause).__name__}: {words}",
+            f"a module that takes {shapes}",
+            "call it by hand with the example to see the traceback",
+        ) from error
 
 
 def wrapped(module: torch.nn.Module) -> torch.nn.Module:
@@ -146,6 +221,18 @@ def steps_of(module: torch.nn.Module) -> dict[str, tuple[str | None, tuple[str, 
         reads = tuple(_identifier(n.name) for n in node.all_input_nodes)
         found[_identifier(node.name)] = (target, reads)
     return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the tracebacks that torch.fx prints and logs: the error itself says it all."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        log.disabled = before
 
 
 class _statistics_kept:  # noqa: N801 - reads as a context
