@@ -46,13 +46,16 @@ def compare(
             f"{case} compared nothing",
             "at least one call of bridge.compare_gradients, compare_ode or compare_module",
         )
+    told: list[str] = []
     for result in bridge.results:
         typer.echo(f"{result}\n")
         if any(d.verdict != "agree" for d in result.rows):
             typer.echo(f"{result.explain()}\n")
-    if claimed:
-        say(claimed, style="red")
+            told += result.explain().split("\n\n")
     absent = _without_julia(bridge)
+    # What an assertion says beyond what is printed anyway.
+    if beyond := [part for part in claimed.split("\n\n") if part and part not in told + absent]:
+        say("\n\n".join(beyond), style="red")
     for line in absent:
         say(line)
     failed = claimed or (absent and julia != "off") or not all(r.ok for r in bridge.results)

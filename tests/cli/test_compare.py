@@ -98,6 +98,19 @@ def test_an_assertion_of_the_case_counts(case) -> None:
     assert "do not agree to a relative difference of 1.0e-14" in outcome.stderr
 
 
+def test_what_an_assertion_and_the_verdict_both_say_is_printed_once(case) -> None:
+    case.factor = 1.5
+    outcome = case("asserts")
+    assert outcome.exit_code == 1
+    assert outcome.output.count("Likely cause: gradient/theta: Julia's is 1.5 times torch's") == 1
+    assert outcome.output.count("mine.asserts/gradient/theta, torch–julia: disagree") == 1
+    assert "do not agree to a relative difference" in outcome.stderr
+    case.factor = None
+    without = case("asserts")
+    assert without.exit_code == 1
+    assert without.stderr.count("nothing was compared with Julia") == 1
+
+
 def test_without_julia_that_is_said_and_is_no_success_unless_asked_for(case) -> None:
     off = case("squares", "--julia", "off")
     assert off.exit_code == 0
