@@ -63,7 +63,7 @@ def _study(result: StudyResult, drawn: str = "") -> str:
     )
     remarks = "".join(
         f"<li class={'disagree' if verdict == 'disagree' else 'dim'}>{escape(line)}</li>"
-        for verdict, line in rows.remarks(result)
+        for verdict, line in rows.page_remarks(result)
     )
     return (
         f'<h2 id="{escape(result.name)}">{escape(result.study.title)}</h2>'
@@ -77,14 +77,20 @@ def _study(result: StudyResult, drawn: str = "") -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(
-        f"<th>{escape(c) if c != table.title.lower() else ''}</th>" for c in table.columns
-    )
+    columns, lines = table.wide()
+    head = "".join(f"<th>{escape(c) if c != table.title.lower() else ''}</th>" for c in columns)
     body = "".join(
         f'<tr class="{_CLASSES.get(verdict, "")}">'
-        + "".join(f"<td>{escape(c)}</td>" for c in cells)
+        + "".join(
+            f'<td title="{escape(hint)}">{escape(c)}</td>'
+            if hint and column == "tolerance"
+            else f"<td>{escape(c)}</td>"
+            for column, c in zip(columns, cells)
+        )
         + "</tr>"
-        for cells, verdict in zip(table.rows, table.verdicts)
+        for cells, verdict, hint in zip(
+            lines, table.verdicts, table.hints or [""] * len(lines), strict=True
+        )
     )
     notes = "".join(f"<p class=dim>{escape(n)}</p>" for n in table.notes)
     title = escape(table.title)

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BadInputError
 from ..runs.files import write_atomic
 from ..runs.results import RunResult, StudyResult
-from . import rows
+from . import provenance, rows
 from .figures import svg
 from .table import CELLS, VERDICTS, Table
 
@@ -50,10 +50,15 @@ def study_page(result: StudyResult, manifest: dict[str, Any], figure: bool = Fal
     if figure:
         parts.append(f"![{study.title}](figures/{study.name}.svg)")
     parts += ["## Method", _method(result, manifest)]
+    section = ""
     for table in rows.all_tables(result):
-        parts += [f"## {table.title}", _markdown(table)]
+        if table.section and table.section != section:
+            parts.append(f"## {table.section}")
+        section = table.section
+        level = "###" if section else "##"
+        parts += [f"{level} {table.title}", _markdown(table)]
     parts.append(f"{CELLS}\n\n{VERDICTS}")
-    lines = [f"- {line}" for _, line in rows.remarks(result)]
+    lines = [f"- {line}" for _, line in rows.page_remarks(result)]
     if lines:
         parts += ["## Remarks", "\n".join(lines)]
     if study.notes:
@@ -78,6 +83,8 @@ def index_page(run: RunResult) -> str:
             _markdown(table),
             "`published/` holds figures that others printed, with their sources; `recordings/` "
             "what Julia really answered, to be replayed where it is not installed.",
+            "## Computed with",
+            provenance.whole(run),
             _machine(run.manifest) + "\n",
         ]
     )
@@ -93,20 +100,8 @@ def _method(result: StudyResult, manifest: dict[str, Any]) -> str:
         f"- Inputs: drawn once in NumPy and handed to every engine; SHA-256 `{digest[:16]}…`, "
         "computed anew by each engine from the bytes that it received.",
     ]
-    for name, observation in result.observations.items():
-        facts = ", ".join(
-            f"{k} {v}"
-            for k, v in sorted(observation.provenance.items(), key=_language_first)
-            if isinstance(v, str | int | float) and k != "platform"
-        )
-        label = f", recorded {observation.recorded}" if observation.recorded else ""
-        lines.append(f"- {name}{label}: {facts}.")
+    lines += [*provenance.decisive(result), "- All versions: [the index](README.md#computed-with)."]
     return "\n".join(lines)
-
-
-def _language_first(fact: tuple[str, Any]) -> tuple[bool, bool, str]:
-    name = fact[0]
-    return name not in ("python", "julia"), name.endswith(".jl"), name.lower()
 
 
 def _machine(manifest: dict[str, Any]) -> str:
@@ -119,7 +114,8 @@ def _machine(manifest: dict[str, Any]) -> str:
 
 
 def _markdown(table: Table) -> str:
-    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    columns, body = table.wide()
+    lines = [columns, ["---"] * len(columns), *body] if columns else []
     text = "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
     notes = "".join(f"\n\n{note}" for note in table.notes)
     return text + notes

@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..compare import SEVERITY, Difference, formatting, gravest
+from ..compare.budget import REFEREE
 from ..compare.partings import Parting
 from ..runs.results import StudyResult
+from ..studies.contract import Quantity
+from ..studies.observation import Observation
 from .cells import cell, largest, value
+from .result_rows import result_tables
 from .table import MARKS, Table, answering
 from .timing_rows import timing_table
 
@@ -24,20 +30,39 @@ _ENGINES = ("torch", "julia", "referee")
 
 
 def all_tables(result: StudyResult) -> list[Table]:
-    """Every table that has rows."""
+    """Every table that has rows, what the study found first."""
     more = [
         parting_table(result),
         timing_table(result),
         claim_table(result),
         published_table(result),
     ]
-    return [*difference_tables(result), *(t for t in more if t.rows or t.notes)]
+    told = [t for t in more if t.rows or t.notes]
+    return [*result_tables(result), *difference_tables(result), *told]
 
 
 def difference_tables(result: StudyResult) -> list[Table]:
     """The tables of gradients, inverses and the study's own quantities; empty ones left out."""
     tables = [_pairs_table(result, title, kinds) for title, kinds in KINDS.items()]
-    return [t for t in [*tables, opinions_table(result)] if t.rows]
+    tables = [t for t in [*tables, opinions_table(result)] if t.rows]
+    asked = {q.name: q for q in result.study.quantities(result.options)}
+    for table in tables:
+        table.more_columns = ["tolerance", "what"]
+        for row in table.rows:
+            quantity = asked.get(row[0])
+            table.more.append([_tolerance(quantity), quantity.about] if quantity else ["", ""])
+            table.hints.append(quantity.source if quantity and quantity.compared else "")
+    return tables
+
+
+def _tolerance(quantity: Quantity) -> str:
+    """What the study allows two values to differ by: relative, absolute, or nothing."""
+    if not quantity.compared:
+        return "reported only"
+    if quantity.rtol == quantity.atol == 0:
+        return "exact"
+    rtol = [formatting.size(quantity.rtol)] if quantity.rtol else []
+    return " + ".join([*rtol, *([f"abs {formatting.size(quantity.atol)}"] * bool(quantity.atol))])
 
 
 def _pairs_table(result: StudyResult, title: str, kinds: tuple[str, ...]) -> Table:
@@ -186,6 +211,29 @@ def remarks(result: StudyResult) -> list[tuple[str, str]]:
         if observation.recorded:
             lines.append(("", f"· {name} is replayed from a recording of {observation.recorded}"))
     return lines
+
+
+def page_remarks(result: StudyResult) -> list[tuple[str, str]]:
+    """Those, and which of the referee's numbers are computed but not proven."""
+    lines = remarks(result)
+    unproven = [
+        f"{name}, computed at {observation.provenance.get('bits', 'many')} bits without a proven "
+        f"radius: {_names(names, len(names))}"
+        for name, observation in result.observations.items()
+        if name == REFEREE and (names := _without_radius(observation))
+    ]
+    return [*lines, *(("", f"· {line}") for line in unproven)]
+
+
+def _without_radius(observation: Observation) -> list[str]:
+    """Names of floating-point values without a finite radius for each of their entries."""
+    found = []
+    for name, array in observation.values.items():
+        if np.asarray(array).dtype.kind == "f":
+            radius = observation.radii.get(name)
+            if radius is None or not np.isfinite(radius).all():
+                found.append(name)
+    return found
 
 
 def _names(names: list[str], most: int = 3) -> str:

@@ -31,6 +31,9 @@ class Table:
     - `rows`: cells as text, as many as columns.
     - `verdicts`: for each row the gravest verdict in it, or `""`; for colours.
     - `notes`: lines below the table.
+    - `section`: a heading that it shares with its neighbours, on pages.
+    - `more_columns`, `more`: further columns, and for each row their cells, that only pages have
+      room for. `hints`: for each row what the last of them rests on.
     """
 
     title: str
@@ -38,10 +41,23 @@ class Table:
     rows: list[list[str]] = field(default_factory=list)
     verdicts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    section: str = ""
+    more_columns: list[str] = field(default_factory=list)
+    more: list[list[str]] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
     def add(self, *cells: str, verdict: str = "") -> None:
         self.rows.append(list(cells))
         self.verdicts.append(verdict)
+
+    def wide(self) -> tuple[list[str], list[list[str]]]:
+        """Columns and rows with those that only pages have; further columns all empty left out."""
+        kept = [k for k in range(len(self.more_columns)) if any(row[k] for row in self.more)]
+        rows = [
+            [*row, *(more[k] for k in kept)]
+            for row, more in zip(self.rows, self.more or [[]] * len(self.rows), strict=True)
+        ]
+        return [*self.columns, *(self.more_columns[k] for k in kept)], rows
 
 
 def answering(result: StudyResult) -> list[str]:

@@ -19,6 +19,10 @@ WIDTH = 100
 MOST_ROWS = 60
 MOST_ROWS_OF_MANY = 12
 """Rows of a table where several studies are printed one after the other."""
+MOST_JUDGED_OF_MANY = 6
+"""The same of tables of differences, most rows of which say that all is well."""
+
+JUDGED = (*rows.KINDS, "Further opinions")
 
 _STYLES = {
     "agree": "",
@@ -57,7 +61,9 @@ def study(result: StudyResult, most: int = MOST_ROWS) -> RenderableType:
         Text(f"{result.name} · {_options(result)}", style="dim"),
         Text(),
     ]
-    parts += [table_of(t, most) for t in rows.all_tables(result)]
+    for table in rows.all_tables(result):
+        judged = most < MOST_ROWS and table.title in JUDGED
+        parts.append(table_of(table, min(most, MOST_JUDGED_OF_MANY) if judged else most))
     for verdict, line in rows.remarks(result):
         parts.append(Padding(Text(line, style=_STYLES[verdict]), (0, 0, 0, 1), expand=False))
     return Group(*parts, Text())
@@ -66,13 +72,15 @@ def study(result: StudyResult, most: int = MOST_ROWS) -> RenderableType:
 def table_of(table: Table, most: int = MOST_ROWS) -> RenderableType:
     """A table in the package's one style: its first rows, and every one that disagrees."""
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in table.columns:
+    titled = table.title.lower() in table.columns
+    for place, column in enumerate(table.columns):
         named = column == table.title.lower()
         # A quantity's name is never broken, so that it can be copied; claims are sentences.
         grid.add_column(
             Text(table.title, style="bold not dim") if named else Text(column),
             overflow="fold",
-            no_wrap=named and table.title != "Claims",
+            no_wrap=(named and table.title != "Claims") or (place == 0 and not titled),
+            min_width=None if titled else max(map(len, column.split()), default=1),
         )
     shown = [
         row
@@ -84,9 +92,11 @@ def table_of(table: Table, most: int = MOST_ROWS) -> RenderableType:
         grid.add_row(*[Text(c, style=style) for c in cells])
     hidden = len(table.rows) - len(shown)
     how = "`numdl show RUN STUDY`" if most < MOST_ROWS else "`numdl pages`"
-    more = [f"and {hidden} more, none of which disagrees; {how} has them all"] if hidden else []
+    judged = ", none of which disagrees" if any(table.verdicts) else ""
+    more = [f"and {hidden} more{judged}; {how} has them all"] if hidden else []
     notes = [Text(f"  {n}", style="dim") for n in [*more, *table.notes]]
-    return Padding(Group(grid, *notes), (0, 0, 1, 1), expand=False)
+    heading = [] if titled else [Text(table.title, style="bold")]
+    return Padding(Group(*heading, grid, *notes), (0, 0, 1, 1), expand=False)
 
 
 def overview(run: RunResult) -> RenderableType:
