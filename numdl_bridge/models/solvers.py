@@ -59,7 +59,8 @@ def with_tensor_time(f: RightHandSide) -> RightHandSide:
     state's precision. Solvers that count time in floats call this one too."""
 
     def right_hand_side(t: Any, u: Tensor, theta: Tensor) -> Tensor:
-        return f(t if isinstance(t, Tensor) else torch.tensor(t, dtype=u.dtype), u, theta)
+        clock = t if isinstance(t, Tensor) else torch.scalar_tensor(float(t), dtype=u.dtype)
+        return f(clock, u, theta)
 
     return right_hand_side
 
