@@ -36,13 +36,12 @@ const KEPT = Ref{Any}(nothing)
 Answer one message that lies in Python's memory: MessagePack header, then arrays as raw bytes. Returns
 the address of a block of words: header address, header bytes, number of arrays, then address and
 bytes of each array. The memory stays valid until the next call. Never throws: what a served function
-throws becomes an error message.
+throws becomes an error message, and so does a message that cannot be read or an answer that cannot be
+written.
 """
 function serve(header_address::Integer, header_length::Integer, payload_address::Integer)
     source = unsafe_wrap(Array, Ptr{UInt8}(UInt(header_address)), Int(header_length))
-    message = Wire.decode(source)
-    header, arrays = reply_to(message, UInt(payload_address))
-    bytes = Wire.encode(header)
+    bytes, arrays = reply_to(source, UInt(payload_address))
     block = UInt64[pointer_to(bytes), length(bytes), length(arrays)]
     for array in arrays
         push!(block, pointer_to(array), sizeof(array))
@@ -53,15 +52,20 @@ end
 
 pointer_to(array) = UInt64(UInt(pointer(array)))
 
-function reply_to(message, payload)
-    id, function_name = message["id"], message["function"]
+"The header's bytes and the arrays of the reply; an unreadable message has no id to answer to: nothing."
+function reply_to(source, payload)
+    id = nothing
     try
-        return computed_reply(id, function_name, message, payload)
-    catch error
-        return error_reply(id, error, catch_backtrace()), Array[]
+        message = Wire.decode(source)
+        id = message["id"]
+        header, arrays = computed_reply(id, message["function"], message, payload)
+        return Wire.encode(header), arrays
+    catch failure
+        return Wire.encode(error_reply(id, failure, catch_backtrace())), Array[]
     end
 end
 
+"What the served function returns, as header and arrays, with the seconds of each phase."
 function computed_reply(id, function_name, message, payload)
     haskey(SERVED, function_name) || throw(ArgumentError(
         "no served function $(repr(function_name)); there are $(join(sort!(collect(keys(SERVED))), ", "))"))
@@ -111,6 +115,7 @@ function outgoing(values)
     return index, arrays
 end
 
+# What crosses: an `Array` of one of NumPy's types; a number goes as a 0-dimensional one.
 plain_array(name, x::Number) = plain_array(name, fill(x))
 plain_array(name, x::Array{T}) where {T} = haskey(NAMES, T) ? x :
     throw(ArgumentError("result $(repr(name)) has elements of type $T, which do not cross"))
@@ -118,14 +123,15 @@ plain_array(name, x::AbstractArray) = plain_array(name, collect(x))
 plain_array(name, x) = throw(ArgumentError(
     "result $(repr(name)) is $(typeof(x) === Nothing ? "nothing" : "a $(typeof(x))"), not a number or array"))
 
-function error_reply(id, error, backtrace)
-    error isa LoadError && (error = error.error)
+"The header that says what was thrown, and where."
+function error_reply(id, failure, backtrace)
+    failure isa LoadError && (failure = failure.error)
     message = try
-        sprint(showerror, error)
+        sprint(showerror, failure)
     catch
-        string(typeof(error))
+        string(typeof(failure))
     end
-    return Dict{String, Any}("kind" => "error", "id" => id, "type" => string(nameof(typeof(error))),
+    return Dict{String, Any}("kind" => "error", "id" => id, "type" => string(nameof(typeof(failure))),
                              "message" => first(message, 4000), "where" => places(backtrace),
                              "arrays" => Any[])
 end
@@ -139,7 +145,8 @@ function places(backtrace)
     named = [frame for frame in inner if frame.line > 0 && !frame.from_c]
     own = filter(frame -> !startswith(string(frame.file), "./"), named)
     chosen = isempty(own) ? named : own
-    return unique("$(frame.func) at $(basename(string(frame.file))):$(frame.line)" for frame in first(chosen, 8))
+    return unique("$(frame.func) at $(basename(string(frame.file))):$(frame.line)"
+                  for frame in first(chosen, 8))
 end
 
 "What this process is: versions, threads, BLAS and CPU, read back from Julia and not assumed."

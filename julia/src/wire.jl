@@ -85,6 +85,7 @@ end
 "Encode a value built of `nothing`, Bool, numbers, text, symbols, vectors, tuples and dictionaries."
 encode(value) = take!(put(IOBuffer(), value))
 
+put(io, x) = throw(ArgumentError("a $(typeof(x)) does not cross; numbers, text, vectors and dictionaries do"))
 put(io, ::Nothing) = (write(io, 0xc0); io)
 put(io, x::Bool) = (write(io, x ? 0xc3 : 0xc2); io)
 put(io, x::Integer) = (write(io, 0xd3, hton(Int64(x))); io)
