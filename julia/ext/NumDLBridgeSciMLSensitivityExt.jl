@@ -7,6 +7,7 @@ using NumDLBridge: NumDLBridge
 using PrecompileTools: @compile_workload
 using SciMLSensitivity: BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint, QuadratureAdjoint,
                         ZygoteVJP
+using SciMLBase: successful_retcode
 using Zygote: Zygote
 
 const SENSEALGS = Dict(
@@ -23,6 +24,7 @@ function NumDLBridge.sciml_gradient(fit, theta, sensealg; rtol, atol, algorithm 
         problem = ODEProblem((u, p, t) -> fit.f(t, u, p), fit.u0, (fit.times[1], fit.times[end]), theta)
         solution = solve(problem, algorithm; reltol = rtol, abstol = atol, saveat = fit.times,
                          sensealg = SENSEALGS[sensealg], options...)
+        successful_retcode(solution) || throw(ErrorException("forward: $(solution.retcode)"))
         return fit.loss(Array(solution))
     end
     value, (gradient,) = Zygote.withgradient(objective, theta)
@@ -33,13 +35,14 @@ end
 # minute.
 if VERSION >= v"1.10.3"
     @compile_workload begin
-        path = joinpath(NumDLBridge.FIXTURES, "gradient_test.bin")
-        include_dependency(path)
-        (; inputs, options) = NumDLBridge.read_fixture(path)
-        try
-            NumDLBridge.GradientTest.sciml(inputs, options)
-        catch error
-            @warn "precompiling SciMLSensitivity's adjoints" error
+        for (study, answer) in (("gradient_test", NumDLBridge.GradientTest.sciml),
+                                ("training", NumDLBridge.Training.with_sciml))
+            include_dependency(joinpath(NumDLBridge.FIXTURES, "$study.bin"))
+            try
+                answer(NumDLBridge.example(study)...)
+            catch failure
+                @warn "precompiling SciMLSensitivity's adjoints" study failure
+            end
         end
     end
 end

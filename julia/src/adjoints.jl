@@ -18,14 +18,14 @@ A loss and its gradient. `back` is the initial state as the backward solve recon
 nothing), `forward` and `backward` are the adaptive solutions (or nothing); `outcome` is "success", or
 which solve ended early, and then the gradients are NaN.
 """
-Base.@kwdef struct Gradient
-    loss::Any
-    theta::Any
-    initial::Any
-    states::Any
-    back::Any = nothing
-    forward::Any = nothing
-    backward::Any = nothing
+Base.@kwdef struct Gradient{L, T, I, S, Y, F, B}
+    loss::L
+    theta::T
+    initial::I
+    states::S
+    back::Y = nothing
+    forward::F = nothing
+    backward::B = nothing
     outcome::String = "success"
 end
 
@@ -43,7 +43,10 @@ function library_steps(problem, algorithm, h, n)
     return copy(integrator.u)
 end
 
-"States at the observation times by fixed steps, `substeps` equal ones to each interval."
+"""
+The states at the observation times by fixed steps, `substeps` equal ones to each interval: a matrix,
+one column a time.
+"""
 function observed(fit, theta, u0 = fit.u0; step = rk4, substeps = 1)
     f(t, u) = fit.f(t, u, theta)
     states, u = [u0], u0
@@ -52,21 +55,78 @@ function observed(fit, theta, u0 = fit.u0; step = rk4, substeps = 1)
         for j in 0:(substeps - 1)
             u = step(f, t0 + j * h, u, h)
         end
+        # Made anew and not pushed to, for Zygote.
         states = [states; [u]]
     end
     return reduce(hcat, states)
 end
 
-"Discretise, then optimise: Zygote through the fixed steps."
+"The loss of the states at the observation times, and its derivative by them, of the same size."
+function weigh(fit, states)
+    value, (jumps,) = Zygote.withgradient(fit.loss, states)
+    return value, jumps === nothing ? zero(states) : jumps
+end
+
+"""
+    discrete_gradient(fit, theta; step = rk4, substeps = 1) -> Gradient
+
+Discretise, then optimise: the exact gradient of the loss of `observed`, by one vector-Jacobian product
+for each step, from the last to the first. Only the states between the steps are kept.
+"""
 function discrete_gradient(fit, theta; step = rk4, substeps = 1)
-    value, back = Zygote.pullback(
-        (theta, u0) -> fit.loss(observed(fit, theta, u0; step, substeps)), theta, fit.u0)
-    of_theta, of_initial = back(one(value))
-    states = observed(fit, theta; step, substeps)
+    steps = steps_between(fit.times, substeps)
+    one_step(t, h, u, p) = step((s, v) -> fit.f(s, v, p), t, u, h)
+    path = all_states(one_step, fit.u0, theta, steps)
+    states = reduce(hcat, path[1:substeps:end])
+    value, of_states = weigh(fit, states)
+    jumps = [(n - 1) % substeps == 0 ? of_states[:, (n - 1) ÷ substeps + 1] : nothing
+             for n in eachindex(path)]
+    of_theta, of_initial = reverse_steps(one_step, path, theta, steps, jumps)
     return Gradient(; loss = value, theta = of_theta, initial = of_initial, states)
 end
 
-"The same by ForwardDiff: sensitivities carried along by the same steps."
+"Where each step starts, and its size: `substeps` equal ones between every two times."
+steps_between(times, substeps) =
+    [(t0 + j * ((t1 - t0) / substeps), (t1 - t0) / substeps)
+     for (t0, t1) in zip(times[1:(end - 1)], times[2:end]) for j in 0:(substeps - 1)]
+
+"`u` and the states after each of the `steps` (t, h), each of them `one_step(t, h, state, theta)`."
+all_states(one_step, u, theta, steps) =
+    [[u]; collect(Iterators.accumulate((v, (t, h)) -> one_step(t, h, v, theta), steps; init = u))]
+
+"""
+    reverse_steps(one_step, path, theta, steps, jumps) -> gradients in theta and in path[1]
+
+The transposed steps, last first: `one_step(t, h, path[n], theta)` with `steps[n] = (t, h)` gave
+`path[n + 1]`, and `jumps[n]` is the loss's own derivative by `path[n]`, or nothing.
+"""
+function reverse_steps(one_step, path, theta, steps, jumps)
+    lambda, g = something(jumps[end], zero(path[end])), zero(theta)
+    for n in length(steps):-1:1
+        t, h = steps[n]
+        _, back = Zygote.pullback((u, p) -> one_step(t, h, u, p), path[n], theta)
+        lambda, of_theta = back(lambda)
+        # Zygote's word for a derivative that is zero throughout is nothing.
+        of_theta === nothing || (g += of_theta)
+        jumps[n] === nothing || (lambda += jumps[n])
+    end
+    return g, lambda
+end
+
+"""
+    whole_gradient(fit, theta; step = rk4, substeps = 1) -> Gradient
+
+The same gradient by reverse mode through all steps at once, what a user of Zygote would write: the
+tape holds every operation of every step.
+"""
+function whole_gradient(fit, theta; step = rk4, substeps = 1)
+    states, back = Zygote.pullback((p, u0) -> observed(fit, p, u0; step, substeps), theta, fit.u0)
+    value, jumps = weigh(fit, states)
+    of_theta, of_initial = back(jumps)
+    return Gradient(; loss = value, theta = of_theta, initial = of_initial, states)
+end
+
+"The same gradient by ForwardDiff: sensitivities carried along by the same steps."
 function forward_gradient(fit, theta; step = rk4, substeps = 1)
     states = observed(fit, theta; step, substeps)
     objective(theta, u0) = fit.loss(observed(fit, theta, u0; step, substeps))
@@ -102,8 +162,7 @@ function continuous_gradient(fit, theta, method::Symbol; rtol, atol, algorithm =
     end
     states = method === :interpolation ? reduce(hcat, forward(t) for t in fit.times) :
              reduce(hcat, forward.u)
-    value, back = Zygote.pullback(fit.loss, states)
-    jumps, = back(one(value))
+    value, jumps = weigh(fit, states)
     n, m, N = length(fit.u0), length(theta), length(fit.times)
     z = [jumps[:, N]; zero(theta)]
     if method === :backsolve || method === :reset
@@ -113,14 +172,9 @@ function continuous_gradient(fit, theta, method::Symbol; rtol, atol, algorithm =
     elseif method === :interpolation
         backward = solve_backward(fit, theta, z, N, 1, jumps, forward, nothing; how...)
     elseif method === :checkpoints
-        backward = nothing
-        for i in (N - 1):-1:1
-            piece = Fit(fit.f, states[:, i], fit.times[i:(i + 1)], fit.loss)
-            ahead = solve_forward(piece, theta; dense = true, how...)
-            backward = solve_backward(fit, theta, z, i + 1, i, jumps, ahead, nothing; how...)
-            successful_retcode(backward) || break
-            z = [backward.u[end][1:n] + (i > 1) * jumps[:, i]; backward.u[end][(n + 1):end]]
-        end
+        backward, again = solve_between_checkpoints(fit, theta, z, states, jumps; how...)
+        successful_retcode(again) ||
+            return broken(fit, theta, "forward again: $(again.retcode)", forward, backward, value, states)
     else
         throw(ArgumentError("no adjoint method $method"))
     end
@@ -129,6 +183,24 @@ function continuous_gradient(fit, theta, method::Symbol; rtol, atol, algorithm =
     z = backward.u[end]
     return Gradient(; loss = value, theta = z[(n + 1):(n + m)], initial = z[1:n] + jumps[:, 1], states,
                     back = length(z) > n + m ? z[(n + m + 1):end] : nothing, forward, backward)
+end
+
+"""
+The adjoint z from the last observation to the first, the state solved forward again, dense, from each
+stored one to the next. Returns the last backward solve and the last forward one; whichever broke down
+is the last.
+"""
+function solve_between_checkpoints(fit, theta, z, states, jumps; how...)
+    n, backward, ahead = length(fit.u0), nothing, nothing
+    for i in (length(fit.times) - 1):-1:1
+        piece = Fit(fit.f, states[:, i], fit.times[i:(i + 1)], fit.loss)
+        ahead = solve_forward(piece, theta; dense = true, how...)
+        successful_retcode(ahead) || break
+        backward = solve_backward(fit, theta, z, i + 1, i, jumps, ahead, nothing; how...)
+        successful_retcode(backward) || break
+        z = [backward.u[end][1:n] + (i > 1) * jumps[:, i]; backward.u[end][(n + 1):end]]
+    end
+    return backward, ahead
 end
 
 """
@@ -146,10 +218,10 @@ function solve_backward(fit, theta, z, from, to, jumps, known, stored; algorithm
     stops = fit.times[(to + 1):(from - 1)]
     function at_stop!(integrator)
         i = to + findfirst(==(integrator.t), stops)
-        z = copy(integrator.u)
-        z[1:n] += jumps[:, i]
-        stored === nothing || (z[(n + m + 1):end] = stored[:, i])
-        integrator.u = z
+        after = copy(integrator.u)
+        after[1:n] += jumps[:, i]
+        stored === nothing || (after[(n + m + 1):end] = stored[:, i])
+        integrator.u = after
         derivative_discontinuity!(integrator, true)
     end
     jump = DiscreteCallback((z, t, integrator) -> t in stops, at_stop!; save_positions = (false, false))
@@ -160,8 +232,9 @@ end
 
 "What is returned where a solve broke down: an outcome, not an error."
 function broken(fit, theta, outcome, forward, backward = nothing, loss = NaN, states = forward.u)
-    return Gradient(; loss = oftype(first(theta), loss), theta = fill(oftype(first(theta), NaN), length(theta)),
-                    initial = fill(oftype(first(theta), NaN), length(fit.u0)), states, forward, backward, outcome)
+    nothing_like(x) = fill(oftype(first(x), NaN), length(x))
+    return Gradient(; loss = oftype(first(theta), loss), theta = nothing_like(theta),
+                    initial = nothing_like(fit.u0), states, forward, backward, outcome)
 end
 
 """
@@ -174,4 +247,5 @@ function sciml_gradient end
 
 "Why `sciml_gradient` cannot be called, or nothing."
 sciml_missing() = isempty(methods(sciml_gradient)) ?
-    "SciMLSensitivity is not installed in this Julia project" : nothing
+    "SciMLSensitivity is not loaded: `using SciMLSensitivity` (install it first where it is not there)" :
+    nothing

@@ -26,21 +26,44 @@ const STUDIES = Dict{String, StudyAnswer}()
 """
     answer(study, inputs, options) -> Dict
 
-All quantities of a study: numbers, arrays, text, or `Unavailable`. `inputs` are named arrays with
-NumPy's logical shapes, `options` the study's options by name.
+All quantities of a study (`studies()` has the names): numbers, arrays, text, or `Unavailable`.
+`inputs` are named arrays with NumPy's logical shapes, `options` the study's options by name; see
+`example`. One that is missing is an `ArgumentError` that says which.
 """
 function answer(study::AbstractString, inputs::AbstractDict, options::AbstractDict)
     found = Dict{String, Any}()
     for (_, part) in get_study(study).parts
-        merge!(found, part(inputs, options))
+        merge!(found, answered_part(study, part, inputs, options))
     end
     return found
 end
 
+"What one part of a study answers; a missing input or option is named, with what the study takes."
+function answered_part(study, part, inputs, options)
+    try
+        return part(inputs, options)
+    catch failure
+        failure isa KeyError && failure.key isa AbstractString || rethrow()
+        (haskey(inputs, failure.key) || haskey(options, failure.key)) && rethrow()
+        throw(ArgumentError(missing_from(study, failure.key)))
+    end
+end
+
+"Which inputs and options depends on the options: those of the example are what is certain."
+function missing_from(study, key)
+    (; inputs, options) = example(study)
+    list(dictionary) = join(sort!(collect(keys(dictionary))), ", ")
+    what = haskey(options, key) ? "option" : haskey(inputs, key) ? "input" : "input or option"
+    return "the study $study needs the $what $(repr(key)), which is not there; it takes the options " *
+           "$(list(options)), and with those of NumDLBridge.example($(repr(study))) the inputs " *
+           list(inputs)
+end
+
+"The study of this name, or an `ArgumentError` that lists those that there are."
 function get_study(name)
     haskey(STUDIES, name) && return STUDIES[name]
     throw(ArgumentError("no study called $(repr(name)) in Julia; there are " *
-                        join(sort!(collect(keys(STUDIES))), ", ")))
+                        join(studies(), ", ")))
 end
 
 """
@@ -66,6 +89,7 @@ end
 
 "A study with the inputs that Julia keeps for it, and its tasks once they were asked for."
 mutable struct Prepared
+    name::String
     study::StudyAnswer
     inputs::Inputs
     options::Dict{String, Any}
@@ -78,7 +102,7 @@ const LAST_KEY = Ref(0)
 SERVED["prepare"] = function (inputs, arguments)
     study = get_study(arguments["study"])
     key = LAST_KEY[] += 1
-    prepared = PREPARED[key] = Prepared(study, inputs, arguments["options"], nothing)
+    prepared = PREPARED[key] = Prepared(arguments["study"], study, inputs, arguments["options"], nothing)
     return Answer(Dict(), Dict("key" => key, "input hash" => input_hash(inputs),
                                "parts" => first.(study.parts),
                                "tasks" => sort!(collect(keys(tasks_of(prepared))))))
@@ -87,7 +111,7 @@ end
 SERVED["answer"] = function (_, arguments)
     prepared = PREPARED[arguments["key"]]
     part = Dict(prepared.study.parts)[arguments["part"]]
-    found = part(prepared.inputs, prepared.options)
+    found = answered_part(prepared.name, part, prepared.inputs, prepared.options)
     arrays, labels, reasons = Dict{String, Any}(), Dict{String, Any}(), Dict{String, Any}()
     for (name, value) in found
         value isa Unavailable ? (reasons[name] = value.reason) :
@@ -104,12 +128,14 @@ end
 
 SERVED["drop"] = (_, arguments) -> (delete!(PREPARED, arguments["key"]); Answer(Dict()))
 
+"The prepared study's tasks, made when they are first asked for."
 function tasks_of(prepared)
-    prepared.tasks === nothing &&
-        (prepared.tasks = prepared.study.tasks(prepared.inputs, prepared.options))
+    prepared.tasks === nothing && (prepared.tasks = answered_part(
+        prepared.name, prepared.study.tasks, prepared.inputs, prepared.options))
     return prepared.tasks
 end
 
+"Seconds that `calls` calls of the task take together."
 function seconds_of(task, calls)
     GC.gc(false)
     began = time_ns()
@@ -134,6 +160,9 @@ end
 
 "Flattened row by row, as NumPy does."
 row_major(x) = vec(permutedims(x, ndims(x):-1:1))
+
+"log(cosh(x)) without overflow."
+log_cosh(x) = abs(x) + log1p(exp(-2 * abs(x))) - log(oftype(x, 2))
 
 "|x - exact| / |exact| in the Euclidean (Frobenius) norm."
 relative(x, exact) = norm(x - exact) / norm(exact)

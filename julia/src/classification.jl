@@ -4,6 +4,7 @@
 module Classification
 
 using LinearAlgebra
+using ChainRulesCore: ChainRulesCore
 using Flux: Chain, Dense, Flux
 using ForwardDiff: ForwardDiff
 using Statistics: mean
@@ -61,15 +62,15 @@ function as_published(theta, Y, C)
     matrix(w) = permutedims(reshape(w, shape))
     function inner(w)
         S, J, JT = tangent_maps(w -> matrix(w) * Z, w)
-        value = softmax_loss(S, C) + T(LAMBDA_W) / 2 * dot(w, w)
-        gradient = JT((Flux.softmax(S) - C) / size(S, 2)) + T(LAMBDA_W) * w
-        return value, gradient, v -> JT(softmax_curvature(S, J(v))) + T(LAMBDA_W) * v
+        by_w = JT((Flux.softmax(S) - C) / size(S, 2)) + T(LAMBDA_W) * w
+        return softmax_loss(S, C) + T(LAMBDA_W) / 2 * dot(w, w), by_w,
+               v -> JT(softmax_curvature(S, J(v))) + T(LAMBDA_W) * v
     end
     w, _ = newton_cg(inner, w -> inner(w)[1], zeros(T, prod(shape)), INNER_AS_PUBLISHED)
     W = matrix(w)
-    value(theta) = softmax_loss(W * with_ones(resnet(theta, Y)), C) + T(LAMBDA_THETA) / 2 * sum(abs2, theta)
-    f, (gradient,) = Zygote.withgradient(value, theta)
-    return f, gradient
+    outer(theta) = softmax_loss(W * with_ones(resnet(theta, Y)), C) + T(LAMBDA_THETA) / 2 * sum(abs2, theta)
+    value, (gradient,) = Zygote.withgradient(outer, theta)
+    return value, gradient
 end
 
 # -- the answers ----------------------------------------------------------------------------------

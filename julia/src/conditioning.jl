@@ -7,7 +7,7 @@ using ForwardDiff: ForwardDiff
 using Statistics: median, quantile
 using Zygote: Zygote
 
-using ..NumDLBridge: STUDIES, StudyAnswer
+using ..NumDLBridge: STUDIES, StudyAnswer, row_major
 
 const WIDTHS = (8, 16, 32)
 const QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
@@ -16,19 +16,19 @@ const EPS_HALF, EPS_SINGLE = 2.0^-10, 2.0^-23
 "W tanh(K Y)."
 layer(W, K, Y) = W * tanh.(K * Y)
 
-by_columns(A) = vec(A)
-by_rows(A) = vec(permutedims(A))
-
-"[J_W J_K] by the slide's Kronecker formulas, vec stacking columns, and by their twins for rows."
+"""
+[J_W J_K] by the slide's Kronecker formulas, `order` = `vec` stacking columns, and by their twins for
+rows, `order` = `row_major`.
+"""
 function kronecker_jacobian(W, K, Y, order)
     Z = tanh.(K * Y)
     (n, m), s = size(W), size(Y, 2)
     I_n, I_m, I_s = (Matrix{eltype(W)}(I, k, k) for k in (n, m, s))
-    if order === by_columns
-        slope = Diagonal(by_columns(1 .- Z .* Z))
+    if order === vec
+        slope = Diagonal(vec(1 .- Z .* Z))
         return [kron(Z', I_n) kron(I_s, W) * slope * kron(Y', I_m)]
     end
-    slope = Diagonal(by_rows(1 .- Z .* Z))
+    slope = Diagonal(row_major(1 .- Z .* Z))
     return [kron(I_n, Z') kron(W, I_s) * slope * kron(I_m, Y')]
 end
 
@@ -67,7 +67,7 @@ function vec_order(inputs, options)
     dW, dK = inputs["vec/dW"], inputs["vec/dK"]
     change = ForwardDiff.derivative(t -> layer(W + t * dW, K + t * dK, Y), zero(eltype(W)))
     found = Dict{String, Any}()
-    for (name, order) in ("column" => by_columns, "row" => by_rows)
+    for (name, order) in ("column" => vec, "row" => row_major)
         # Zygote differentiates one vector of residuals by the two matrices; rows of the results are
         # flattened by columns by Julia itself, so the other order permutes them.
         by_W, by_K = Zygote.jacobian((W, K) -> order(layer(W, K, Y)), W, K)
@@ -78,7 +78,7 @@ function vec_order(inputs, options)
     end
     columns, rows = found["jacobian/column"], found["jacobian/row"]
     found["wrong order/cond"] = extremes(rows)[1] / extremes(columns)[1] - 1
-    mistaken = columns * [by_rows(dW); by_rows(dK)] - by_rows(change)
+    mistaken = columns * [row_major(dW); row_major(dK)] - row_major(change)
     found["wrong order/product"] = norm(mistaken) / norm(change)
     return merge!(found, twins(inputs))
 end
@@ -165,14 +165,15 @@ end
 function tasks(inputs, options)
     named = Dict{String, Function}()
     for m in (WIDTHS[1], WIDTHS[end])
-        few = 1:min(50, size(inputs["W/m=$m"], 3))
-        networks = [Tuple(inputs["$k/m=$m"][:, :, draw] for k in "WKY") for draw in few]
+        draws = 1:min(50, size(inputs["W/m=$m"], 3))
+        networks = [Tuple(inputs["$k/m=$m"][:, :, draw] for k in "WKY") for draw in draws]
         jacobians = [jacobian(w...) for w in networks]
         named["jacobian/m=$m"] = () -> [jacobian(w...) for w in networks]
         named["svd/m=$m"] = () -> svdvals.(jacobians)
     end
-    m, C = WIDTHS[end], inputs["C/m=$(WIDTHS[end])"]
-    few = [(Tuple(inputs["$k/m=$m"][:, :, draw] for k in "WKY")..., C[:, :, draw]) for draw in axes(C, 3)]
+    widest, C = WIDTHS[end], inputs["C/m=$(WIDTHS[end])"]
+    few = [(Tuple(inputs["$k/m=$widest"][:, :, draw] for k in "WKY")..., C[:, :, draw])
+           for draw in axes(C, 3)]
     named["gradient"] = () -> [Zygote.gradient((W, K) -> loss(W, K, Y, c), W, K) for (W, K, Y, c) in few]
     return named
 end

@@ -1,6 +1,7 @@
 # Step size control of 2019. Twin of `DIFFEQ_2019` in engines/torch/controllers.py.
 
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore, get_EEst
+using SciMLBase: SciMLBase
 
 """
 The PI controller of OrdinaryDiffEq in August 2019, with which the talk's figures were made. Today's
@@ -12,6 +13,10 @@ struct ControllerOf2019 <: OrdinaryDiffEqCore.AbstractController end
 const LIMITS_OF_2019 = (; qmin = 0.2, qmax = 10.0, qmax_first_step = 10.0, gamma = 0.9)
 const LEAST_OLD_ERROR = 1e-4
 
+"""
+What the controller remembers from one attempted step to the next: `q11`, the scaled error of this one
+to the power beta1, `errold`, that of the last accepted step, and `EEst`, which the solver writes.
+"""
 mutable struct CacheOf2019{C, E} <: OrdinaryDiffEqCore.AbstractControllerCache
     controller::C
     q11::Float64
@@ -30,9 +35,9 @@ function OrdinaryDiffEqCore.stepsize_controller!(integrator, cache::CacheOf2019,
     (; qmin, qmax, gamma) = LIMITS_OF_2019
     order = OrdinaryDiffEqCore.get_current_adaptive_order(alg, integrator.cache)
     beta1, beta2 = 7 / (10 * (order + 1)), 2 / (5 * (order + 1))
-    error = Float64(get_EEst(integrator))
-    iszero(error) && return inv(qmax)
-    cache.q11 = error^beta1
+    scaled_error = Float64(get_EEst(integrator))
+    iszero(scaled_error) && return inv(qmax)
+    cache.q11 = scaled_error^beta1
     return clamp(cache.q11 / cache.errold^beta2 / gamma, inv(qmax), inv(qmin))
 end
 

@@ -16,7 +16,7 @@ precision_of(::Type{T}) where {T <: ForwardDiff.Dual} = precision_of(ForwardDiff
 precision_of(::Type{<:Tracker.TrackedReal{T}}) where {T} = precision_of(T)
 precision_of(::Type{<:ReverseDiff.TrackedReal{T}}) where {T} = precision_of(T)
 precision_of(::Type) = Float64
-Zygote.ChainRulesCore.@non_differentiable as_state(::Any, ::Any)
+ChainRulesCore.@non_differentiable as_state(::Any, ::Any)
 
 "Order 1, one evaluation: y + h f(t, y). A residual block is one such step."
 forward_euler(f, t, y, h) = y + as_state(h, y) * f(t, y)
@@ -48,6 +48,14 @@ function symplectic_euler(system, t, state, h)
     return q, p + as_state(h, p) * a(t + h, q)
 end
 
+"The two lines undone, the second one first, for the same `h`: the state at t of that at t + h."
+function undo_symplectic_euler(system, t, state, h)
+    v, a = system
+    q, p = state
+    p = p - as_state(h, p) * a(t + h, q)
+    return q - as_state(h, q) * v(t, p), p
+end
+
 """
 Order 2, Störmer–Verlet as kick-drift-kick: one new force a step. `state` is (q, p) or (q, p, force at
 q); the force at the new q is returned with the state and is the first force of the next step.
@@ -74,13 +82,15 @@ function leapfrog(system, t, state, h)
     return q + as_state(h, q) * v(t + h / 2, p), p
 end
 
-"All states at `times`, one step from each time to the next: a vector, the first entry `y0` itself."
+"""
+All states at `times`, one step from each time to the next: a vector, the first entry `y0` itself. Not
+for Zygote, which `advance` is.
+"""
 function integrate(step, f, y0, times)
-    states = [parts(y0, y0)]
-    y = y0
+    states, y = [parts(y0, y0)], y0
     for (t, t_next) in zip(times[1:(end - 1)], times[2:end])
         y = step(f, t, y, t_next - t)
-        states = [states; [parts(y, y0)]]
+        push!(states, parts(y, y0))
     end
     return states
 end

@@ -185,7 +185,8 @@ function tasks(inputs, options)
     named = Dict{String, Function}("landscape/N=$n" => (() -> surface(axis, Y0, C, n))
                                    for n in (UNSTABLE, STABLE))
     points = [theta[:, p] for p in axes(theta, 2)]
-    named["gradient/N=$STABLE"] = () -> [only(Zygote.gradient(t -> loss(t, Y0, C, STABLE), t)) for t in points]
+    Phi(t) = loss(t, Y0, C, STABLE)
+    named["gradient/N=$STABLE"] = () -> [only(Zygote.gradient(Phi, t)) for t in points]
     return named
 end
 

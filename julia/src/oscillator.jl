@@ -11,8 +11,8 @@ using OrdinaryDiffEqLowOrderRK: Euler, RK4
 using OrdinaryDiffEqSymplecticRK: SymplecticEuler, VelocityVerlet
 using Zygote: Zygote
 
-using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, forward_euler, library_steps, rk2,
-                     rk4, scalar, symplectic_euler, verlet
+using ..NumDLBridge: STUDIES, StudyAnswer, advance, forward_euler, library_steps, rk2, rk4, scalar,
+                     symplectic_euler, undo_symplectic_euler, verlet
 
 const STAGES = Dict("forward_euler" => 1, "rk2" => 2, "rk4" => 4, "symplectic_euler" => 1,
                     "verlet" => 1)
@@ -41,19 +41,11 @@ end
 "`n` steps undone: the same steps with -h, for the split methods line by line in reverse order."
 function undo(method, y, omega, h, n)
     haskey(RUNGE_KUTTA, method) && return propagate(method, y, omega, -h, n)
-    v, a = oscillation_split(omega)
-    q, p = y[1:1, :], y[2:2, :]
-    for _ in 1:n
-        if method == "symplectic_euler"
-            p = p - as_state(h, p) * a(0.0, q)
-            q = q - as_state(h, q) * v(0.0, p)
-        else
-            p = p - as_state(h / 2, p) * a(0.0, q)
-            q = q - as_state(h, q) * v(0.0, p)
-            p = p - as_state(h / 2, p) * a(0.0, q)
-        end
-    end
-    return vcat(q, p)
+    split, pair = oscillation_split(omega), (y[1:1, :], y[2:2, :])
+    method == "symplectic_euler" &&
+        return vcat(advance(undo_symplectic_euler, split, pair, 0.0, h, n)...)
+    # Verlet read backward is Verlet with -h.
+    return vcat(advance(verlet, split, pair, 0.0, -h, n)...)
 end
 
 """
@@ -69,8 +61,7 @@ function energy_growth(method, y0, omega, h, periods, steps)
     for period in 1:periods
         for j in 1:steps
             state = step(f, ((period - 1) * steps + j - 1) * h, state, h)
-            error = abs(only(energy(as_matrix(state), omega)) / first_energy - 1)
-            worst = max(worst, error <= ENERGY_CAP ? error : oftype(error, ENERGY_CAP))
+            worst = max(worst, capped(abs(only(energy(as_matrix(state), omega)) / first_energy - 1)))
         end
         growth[period] = worst
     end
@@ -80,6 +71,7 @@ end
 as_matrix(y::AbstractMatrix) = y
 as_matrix(state::Tuple) = vcat(state[1], state[2])
 
+"The cap in place of what exceeds it, NaN included."
 capped(x) = x <= ENERGY_CAP ? x : oftype(x, ENERGY_CAP)
 
 "Energies by method and budget."

@@ -5,14 +5,16 @@ A user's own models: functions (here), mirrored torch modules (`mirrored.jl`) an
 """
 module OwnModels
 
-using DifferentialEquations
+using ChainRulesCore: ChainRulesCore
+using DifferentialEquations: ODEProblem, Rodas5P, Tsit5, Vern7, solve
 using ForwardDiff: ForwardDiff
 using OrdinaryDiffEqLowOrderRK: BS3, DP5
 using ReverseDiff: ReverseDiff
 using Tracker: Tracker
 using Zygote: Zygote
 
-using ..NumDLBridge: Answer, Fit, SERVED, continuous_gradient, input_hash, sciml_gradient, sciml_missing
+using ..NumDLBridge: Answer, Fit, SERVED, all_states, continuous_gradient, input_hash, reverse_steps,
+                     sciml_gradient, sciml_missing
 
 """
 The module and last value of each source text evaluated so far. The same text gives the same functions,
@@ -98,6 +100,7 @@ function own_gradient(arrays, arguments)
     return Base.invokelatest(own_gradient_of, f, arrays, arguments)
 end
 
+"`own_gradient` of the function itself, in a world that knows it."
 function own_gradient_of(f, arrays, arguments)
     pick(part, names) = named(Dict(n => arrays["$part/$n"] for n in names), names)
     at = pick("at", arguments["at"])
@@ -122,21 +125,22 @@ function own_gradient_of(f, arrays, arguments)
     seconds = Dict{String,Any}()
     for package in arguments["packages"]
         try
-            gradients, seconds[task(package, arguments)] = timed(() -> own_vjp(Val(Symbol(package)), g, at, w))
+            gradients, seconds[task(package, arguments)] =
+                timed(() -> own_vjp(Val(Symbol(package)), g, at, w))
             for name in keys(at)
                 out["gradient/$package/$name"] = wrap(gradients[name])
             end
-        catch error
-            error isa InterruptException && rethrow()
-            failures[package] = sprint(showerror, error)
+        catch failure
+            failure isa InterruptException && rethrow()
+            failures[package] = sprint(showerror, failure)
         end
     end
     try
         # Forward mode, so that it shares nothing with the reverse mode that it checks.
         out["jvp"] = wrap(ForwardDiff.derivative(t -> shift(g, at, tangent, t), zero(first(w))))
-    catch error
-        error isa InterruptException && rethrow()
-        failures["jvp"] = sprint(showerror, error)
+    catch failure
+        failure isa InterruptException && rethrow()
+        failures["jvp"] = sprint(showerror, failure)
     end
     return answered(arrays, out, "failures" => failures, "seconds" => seconds)
 end
@@ -150,6 +154,12 @@ task(package, arguments) = package == first(arguments["packages"]) ? "gradient" 
 filled(g, x::Number) = g === nothing ? zero(x) : g
 filled(g, x::AbstractArray) = g === nothing ? zero(x) : reshape(collect(g), size(x))
 
+"""
+    own_vjp(package, g, at, w)
+
+The derivatives of <w, g(x)> by each entry of the named tuple `x` at `at`, as a named tuple of the same
+names and shapes; `package` is `Val(:zygote)`, `Val(:tracker)`, `Val(:forwarddiff)` or `Val(:reversediff)`.
+"""
 function own_vjp(::Val{:zygote}, g, at, w)
     y, back = Zygote.pullback(g, at)
     gradients, = back(y isa Number ? w[] : w)
@@ -172,11 +182,11 @@ function flat_vjp(gradient, g, at, w)
     return split_like(gradient(v -> pairing(w, g(split_like(v, at))), flat), at)
 end
 
+"The vector's pieces in the shapes of the entries of the named tuple `at`."
 function split_like(flat, at)
-    start = 0
-    return map(at) do x
-        part = flat[start+1:start+length(x)]
-        start += length(x)
+    ends = cumsum(length.(values(at)))
+    return map(at, NamedTuple{keys(at)}(ends)) do x, stop
+        part = flat[stop-length(x)+1:stop]
         x isa Number ? only(part) : reshape(part, size(x))
     end
 end
@@ -184,12 +194,18 @@ end
 """
     timed(f)
 
-`f()` and its seconds without compilation, from one call: a user's model may be expensive.
+`f()` and its seconds without compilation, from one call: a user's model may be expensive. Julia
+counts its compilation only while it is asked to; questions may be nested.
 """
 function timed(f)
-    compiling = first(Base.cumulative_compile_time_ns())
-    seconds = @elapsed result = f()
-    return result, max(seconds - (first(Base.cumulative_compile_time_ns()) - compiling) / 1e9, 0.0)
+    Base.cumulative_compile_timing(true)
+    try
+        compiling = first(Base.cumulative_compile_time_ns())
+        seconds = @elapsed result = f()
+        return result, max(seconds - (first(Base.cumulative_compile_time_ns()) - compiling) / 1e9, 0.0)
+    finally
+        Base.cumulative_compile_timing(false)
+    end
 end
 
 "What goes back, with the hash of what was received."

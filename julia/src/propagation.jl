@@ -9,8 +9,8 @@ using Flux: Chain, Dense, Flux
 using ForwardDiff: ForwardDiff
 using Zygote: Zygote
 
-using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, by_run, forward_euler, relative, rk4,
-                     row_major
+using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, by_run, forward_euler, integrate, log_cosh,
+                     relative, rk4, row_major, uniform_times
 
 const ARCHITECTURES = (mlp = (:K1, :b1, :Y0), resnet = (:K1, :b1, :Y0),
                        resnet2 = (:K1, :b1, :K2, :b2, :Y0), residual = (:K1, :b1, :K2, :Y0))
@@ -64,7 +64,7 @@ to 0, evaluated at (t_{j+1}, Y_{j+1}), where the discrete adjoint has (t_j, Y_j)
 """
 function adjoint_gradient(inputs, n_steps)
     w, h = choose(inputs, FLOW_WEIGHTS), 1.0 / n_steps
-    states = integrate_equal(forward_euler, flow_field(w), w.Y0, h, n_steps)
+    states = integrate(forward_euler, flow_field(w), w.Y0, uniform_times(0.0, 1.0, n_steps))
     A = (states[end] - inputs["C"]) / size(inputs["C"], 2)
     totals = map(zero, Base.front(values(w)))
     s = as_state(h, A)
@@ -77,15 +77,6 @@ function adjoint_gradient(inputs, n_steps)
         A = A + s * of_Y
     end
     return reduce(vcat, row_major.((totals..., A)))
-end
-
-"All states of `n_steps` equal steps, the first one `y0`."
-function integrate_equal(step, f, y0, h, n_steps)
-    states = [y0]
-    for j in 0:(n_steps - 1)
-        push!(states, step(f, j * h, states[end], h))
-    end
-    return states
 end
 
 "Outputs, losses, gradients by reverse and forward mode, Taylor remainders."
@@ -157,15 +148,12 @@ function stability(inputs, options)
         found["energy/$name"] = [
             begin
                 Y = advance(step, (t, Y) -> tanh.(K[k, :, :] * Y), Y0, 0.0, h, options["n_energy_steps"])
-                log_cosh_sum(K[k, :, :] * Y) / log_cosh_sum(K[k, :, :] * Y0)
+                sum(log_cosh, K[k, :, :] * Y) / sum(log_cosh, K[k, :, :] * Y0)
             end
             for k in axes(K, 1), h in hw[1:N_ENERGY]]
     end
     return found
 end
-
-"The sum over features and samples of log cosh, without overflow."
-log_cosh_sum(Z) = sum(a + log1p(exp(-2 * a)) - log(oftype(a, 2)) for a in abs.(Z))
 
 "Each block of `residual`, last first, inverted by X <- Y - h K2 tanh(K1 X + b1)."
 function inverses(inputs, options)

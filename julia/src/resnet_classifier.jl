@@ -22,7 +22,7 @@ function places(shapes)
     return [(a, b, (ends[j] - a * b + 1):ends[j], (bias_ends[j] - a + 1):bias_ends[j])
             for (j, (a, b)) in enumerate(shapes)]
 end
-Zygote.ChainRulesCore.@non_differentiable places(::Any)
+ChainRulesCore.@non_differentiable places(::Any)
 
 "The 8-wide, 16-layer network of the study: 8 x samples."
 resnet(theta, Y) = chain(theta, RESNET, eltype(Y)(STEP), sin)(Y)

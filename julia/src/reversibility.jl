@@ -13,8 +13,8 @@ using OrdinaryDiffEqLowOrderRK: DP5, RK4
 using Statistics: mean, median
 using Zygote: Zygote
 
-using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, integrate, library_steps, rk4, scalar,
-                     symplectic_euler, verlet
+using ..NumDLBridge: STUDIES, StudyAnswer, advance, as_state, integrate, library_steps, log_cosh, rk4,
+                     scalar, symplectic_euler, verlet
 
 const RK4_STEPS = (16, 32, 64)
 const LINEAR_STEPS = (25, 50, 100, 200)
@@ -75,6 +75,8 @@ function recomputed(case, net, Y)
     return net == "rk4" ? recomputed_rk4(K, b, spacing(case), Y, seed) :
            recomputed_verlet(K, b, step_size(case), Y, seed)
 end
+
+"States, round trips, gradients and recomputed gradients of the reference case."
 function reference(inputs, options)
     case = Reference(inputs, options, options["sample"])
     found = Dict{String, Any}()

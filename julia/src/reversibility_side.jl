@@ -57,9 +57,6 @@ function structure(inputs, options)
     return found
 end
 
-"log(cosh(x)) without overflow."
-log_cosh(x) = abs(x) + log1p(exp(-2 * abs(x))) - log(oftype(x, 2))
-
 "max |H - H(0)| to T = 64 for H = [log cosh(k Z + beta) + log cosh(k Y + beta)]/k."
 function drift(method, inputs, h)
     k, beta, (Y0, Z0) = scalar(inputs["k"]), scalar(inputs["beta"]), inputs["x0"]

@@ -61,6 +61,10 @@ end
 "The data in rows 1-2, zeros in rows 3-4."
 padded(Y0) = vcat(Y0, zero(Y0))
 
+"""
+Derivatives by K (d x d x nodes) and b (d x nodes) from the final `state` (2 x n, Y over Z) and the
+loss's derivative there, `seed`: each layer is inverted exactly, then its vector-Jacobian product taken.
+"""
 function recomputed_verlet(K, b, h, state, seed)
     Y, Z, seed = state[1:1, :], state[2:2, :], (seed[1:1, :], seed[2:2, :])
     by_K, by_b = similar(K), similar(b)

@@ -81,9 +81,9 @@ function subgradient(inputs, options)
                                   (:forwarddiff, "/forwarddiff"), (:reversediff, "/reversediff"))
             found["subgradient/$name$suffix"] = try
                 convert(Array{eltype(x)}, ask(Val(package), form, f, x))
-            catch error
-                error isa InterruptException && rethrow()
-                Unavailable("$package raised: " * first(sprint(showerror, error), 200))
+            catch failure
+                failure isa InterruptException && rethrow()
+                Unavailable("$package raised: " * first(sprint(showerror, failure), 200))
             end
         end
     end

@@ -79,6 +79,15 @@ end
     @test found["round trip"] ≈ u0 rtol = 1e-6
     # Zygote must not generate its code again in every step, which took seconds and gigabytes.
     @test (@allocated aligned()) < 50_000_000
+    # Nor keep more than one list of states.
+    function memory(steps)
+        long = copy(arrays)
+        long["grid"], long["marks"] = collect(range(0.0, 2.0; length = steps + 1)), [0, steps]
+        ask() = O.own_ode(long, merge(question("aligned"), data("sensitivities" => [])))
+        ask()
+        return @allocated ask()
+    end
+    @test memory(1000) < 6 * memory(250)
 
     native = O.own_ode(arrays, question("native")).arrays
     @test native["solution"][:, 2] ≈ exp(2 * p[1]) * u0 rtol = 1e-9
@@ -94,9 +103,22 @@ end
     if N.sciml_missing() === nothing
         @test native["gradient/theta/sciml/gauss"] ≈ slope rtol = 1e-8
     else
-        @test occursin("not installed", many.data["failures"]["sciml/gauss"])
+        @test occursin("SciMLSensitivity is not loaded", many.data["failures"]["sciml/gauss"])
     end
     @test haskey(many.data["failures"], "sciml/none")  # one that fails leaves the others
+    # So does the native adjoint where it breaks down: p^2 has a derivative that is not finite.
+    source = """
+    using Zygote
+    square(x) = x^2
+    Zygote.@adjoint square(x) = x^2, d -> (NaN * d,)
+    (u, p, t) -> square(p[1]) .* u
+    """
+    lost = quietly() do
+        O.own_ode(arrays, merge(question("native", "interpolation"), data("source" => source)))
+    end
+    @test !haskey(lost.arrays, "gradient/theta") && !haskey(lost.arrays, "gradient/u0")
+    @test startswith(lost.data["failures"]["gradient"], "backward: ")
+    @test lost.arrays["gradient/theta/forward"] ≈ [4 * p[1] * exp(2 * p[1]^2) * u0[1]] rtol = 1e-8
     @test_throws "right-hand side returned size (1,)" O.own_ode(
         arrays, merge(question("aligned"), data("source" => "(u, p, t) -> u[1:1]")))
 end
