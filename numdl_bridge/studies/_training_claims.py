@@ -159,7 +159,6 @@ def claims(options: Any) -> list[Claim]:
         if options.dtype == "float64":
             found.append(_does_not_train("today/1e-7"))
         if options.dtype == "float64" and options.sciml:
-            found.append(_does_not_train("sciml/backsolve"))
             found += [
                 _reaches(f"sciml/{way}", 5.0) for way in ("checkpoints", "interpolating", "gauss")
             ]

@@ -18,7 +18,8 @@ VARIANTS = {
 
 OF_JULIA = {
     "today/1e-7": "continuous adjoint, un-reset, 1e-7/1e-9, Tsit5 with the defaults of today",
-    "sciml/backsolve": "SciMLSensitivity's BacksolveAdjoint(checkpointing = false), 1e-7/1e-9",
+    "sciml/backsolve": "SciMLSensitivity's BacksolveAdjoint(checkpointing = false), 1e-7/1e-9, "
+    "20 updates at most",
     "sciml/checkpoints": "SciMLSensitivity's BacksolveAdjoint(checkpointing = true), 1e-7/1e-9",
     "sciml/interpolating": "SciMLSensitivity's InterpolatingAdjoint, 1e-7/1e-9",
     "sciml/gauss": "SciMLSensitivity's GaussAdjoint, 1e-7/1e-9",
