@@ -87,7 +87,7 @@ end
         ask()
         return @allocated ask()
     end
-    @test memory(1000) < 6 * memory(250)
+    @test memory(4000) < 5 * memory(1000)
 
     native = O.own_ode(arrays, question("native")).arrays
     @test native["solution"][:, 2] ≈ exp(2 * p[1]) * u0 rtol = 1e-9
