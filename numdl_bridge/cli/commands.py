@@ -7,6 +7,7 @@ in one message; 130 after Ctrl-C.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -197,6 +198,10 @@ def pages(
     from ..runs.judging import open_run
 
     result = open_run(name)
+    if figures and not find_spec("matplotlib"):
+        say(
+            "No figures: matplotlib is not installed; pip install 'numdl-bridge[report]' brings it."
+        )
     for path in write_pages(result, folder, figures=figures):
         typer.echo(path)
     if html:

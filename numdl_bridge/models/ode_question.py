@@ -253,6 +253,10 @@ def question(
         names = [q.name for q in quantities if q.name != OFF_BY]
         found = {k: v for k, v in got.items() if k in names}
         found["solution"] = np.moveaxis(found["solution"], -1, 0)
-        return found, {f"gradient/theta/{k}": v for k, v in reply.data["failures"].items()}
+        failures = dict(reply.data["failures"])
+        # The adjoint itself broke down: then there is no gradient at all.
+        broken = failures.pop("gradient", None)
+        reasons = {f"gradient/{x}": broken for x in ("theta", "u0")} if broken else {}
+        return found, reasons | {f"gradient/theta/{k}": v for k, v in failures.items()}
 
     return Question(name, "own_ode", arguments, inputs, quantities, translate, shown, notes)

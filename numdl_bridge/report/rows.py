@@ -197,6 +197,10 @@ def remarks(result: StudyResult) -> list[tuple[str, str]]:
             if len(seen[key]) == 1:
                 lines.append((d.verdict, key))
     lines = [(v, f"{MARKS[v]} {_names(seen[key])}: {key}") for v, key in lines]
+    if result.comparison.scale != 1:
+        lines.append(("", f"· judged with every tolerance times {result.comparison.scale:g}"))
+    for pattern, rtol in result.comparison.overrides.items():
+        lines.append(("", f"· judged with a relative tolerance of {rtol:g} for {pattern}"))
     for claim in result.comparison.failed_claims:
         why = claim.reason if claim.raised else claim.figure
         lines.append(("disagree", f"✗ claim {claim.claim} fails for {claim.engine}: {why}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib.util import find_spec
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -104,7 +105,8 @@ def overview(run: RunResult) -> RenderableType:
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for result in run.values():
         mark = Text("✓", style="green") if result.ok else Text("✗", style="bold red")
-        grid.add_row(mark, Text(result.name), Text(result.summary))
+        alone = "" if "julia" in result.values else " · without Julia"
+        grid.add_row(mark, Text(result.name), Text(f"{result.summary}{alone}"))
     notes = [Text(note, style="dim") for note in run.manifest.get("notes", [])]
     kept = Text(f"kept in {run.folder}")
     told = [Text(line, style="dim") for line in next_steps(run)]
@@ -121,7 +123,8 @@ def next_steps(run: RunResult) -> list[str]:
         steps.append((f"numdl run --resume --out {run.folder}", f"goes on ({status} now)"))
     steps.append((f"numdl show {name}", "prints this again"))
     if status == "complete":
-        steps.append((f"numdl pages {name} --folder pages", "writes it as pages, with figures"))
+        drawn = ", with figures" if find_spec("matplotlib") else ""
+        steps.append((f"numdl pages {name} --folder pages", f"writes it as pages{drawn}"))
     if not any("julia" in result.values for result in run.values()):
         steps.append(("numdl julia setup", "prepares a Julia to compare with"))
     elif all(result.observations["julia"].recorded for result in _with_julia(run)):

@@ -1,4 +1,4 @@
-"""Timings as a table: kernels, first calls, torch over Julia, and what was no task."""
+"""Timings as a table: what a call costs, torch over Julia, and what was no task."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from ..compare.timings import TimingSummary, timing_rows
 from ..runs.results import StudyResult
 from .table import Table, answering
 
+_OF_TASKS = {"first call", "kernel"}
+
 
 def timing_table(result: StudyResult) -> Table:
-    """Each task's time a call by engine, kernel and first call apart, and torch over Julia.
+    """Each timed task's time a call by engine, and torch over Julia.
 
     Where the two disagree there are no times to compare, and none are shown.
     """
     found = timing_rows(result.comparison, result.observations)
-    kernels = {row.task: row for row in found if row.phase == "kernel"}
-    firsts = {row.task: row for row in found if row.phase == "first call"}
-    engines = [e for e in answering(result) if any(e in r.engines for r in kernels.values())]
+    others = {row.task for row in found if row.phase not in _OF_TASKS}
+    tasks = list(dict.fromkeys(row.task for row in found if row.task not in others))
+    by_phase = {(row.task, row.phase): row for row in found}
+    kernels = {t: by_phase[t, "kernel"] for t in tasks if (t, "kernel") in by_phase}
+    firsts = {t: by_phase[t, "first call"] for t in tasks if (t, "first call") in by_phase}
+    timed = [*kernels.values(), *firsts.values()]
+    engines = [e for e in answering(result) if any(e in row.engines for row in timed)]
     table = Table("Timings", ["timings"])
     for engine in engines:
-        when = result.observations[engine].recorded
-        table.columns += [f"{engine}, recorded" if when else engine, "first call"]
+        table.columns.append(
+            f"{engine}, recorded" if result.observations[engine].recorded else engine
+        )
     quoted = [row.ratio for row in kernels.values() if row.ratio is not None]
     refused = sorted({r.reason for r in quoted if r.ratio is None and r.reason})
     if any(reason.startswith("they disagree") for reason in refused):
@@ -30,21 +37,29 @@ def timing_table(result: StudyResult) -> Table:
         return table
     with_ratio = any(r.ratio is not None for r in quoted)
     table.columns += ["torch / julia"] if with_ratio else []
-    for task, row in kernels.items():
-        cells = []
-        for engine in engines:
-            first = firsts[task].engines.get(engine) if task in firsts else None
-            cells.append(_kernel(row.engines.get(engine)))
-            cells.append(formatting.seconds(first.median if first else None))
+    for task in tasks:
+        kernel, first = kernels.get(task), firsts.get(task)
+        cells = [
+            _time(
+                kernel.engines.get(e) if kernel else None, first.engines.get(e) if first else None
+            )
+            for e in engines
+        ]
         if with_ratio:
-            r = row.ratio
+            r = kernel.ratio if kernel else None
             cells.append(formatting.ratio(r.ratio, r.low, r.high) if r else "")
         table.add(task, *cells)
     if table.rows:
         table.notes.append("one call: median ± interquartile range (least)")
     table.notes += [f"no ratio: {reason}" for reason in refused]
-    table.notes += _phase_notes(result, set(kernels))
+    table.notes += _phase_notes(result, set(tasks))
     return table
+
+
+def _time(kernel: TimingSummary | None, first: TimingSummary | None) -> str:
+    if kernel is None and first is not None:
+        return f"{formatting.seconds(first.median)}, first call"
+    return _kernel(kernel)
 
 
 def _kernel(s: TimingSummary | None) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass
+@dataclass(repr=False)
 class StudyResult:
     """All that was observed and concluded of one study.
 
@@ -105,11 +105,15 @@ class StudyResult:
     def summary(self) -> str:
         """One line: verdicts and claims, counted."""
         counts = [f"{n} {verdict}" for verdict, n in self.verdicts.items() if n]
-        decided = [c for c in self.comparison.claims if c.holds is not None or c.raised]
-        held = sum(c.holds is True for c in decided)
-        claims = [f"{held}/{len(decided)} claims hold"] if decided else []
+        decided = {c.claim: True for c in self.comparison.claims if c.holds is not None or c.raised}
+        for c in self.comparison.failed_claims:
+            decided[c.claim] = False
+        claims = [f"{sum(decided.values())}/{len(decided)} claims hold"] if decided else []
         crashes = [f"{name} failed" for name in self.crashed]
         return " · ".join([*counts, *claims, *crashes]) or "nothing was compared"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.summary}>"
 
     def __str__(self) -> str:
         return rendering.text(self)
@@ -118,7 +122,7 @@ class StudyResult:
         return rendering.html(self)
 
 
-@dataclass
+@dataclass(repr=False)
 class RunResult(Mapping[str, StudyResult]):
     """The results of a run by study name.
 
@@ -161,6 +165,9 @@ class RunResult(Mapping[str, StudyResult]):
     def ok(self) -> bool:
         """Whether every study is ok and nothing was found tampered with."""
         return all(result.ok for result in self.studies.values()) and not self.errors
+
+    def __repr__(self) -> str:
+        return f"<RunResult {self.folder}: {', '.join(self.studies)}>"
 
     def __str__(self) -> str:
         return rendering.text(*self.studies.values())

@@ -229,7 +229,8 @@ def test_a_study_runs_with_the_real_engines(tmp_path, monkeypatch) -> None:
     found = data["studies"]["propagation"]
     assert set(found["provenance"]) == {"torch", "referee"}
     assert found["provenance"]["torch"]["threads"] == 1
-    assert {t["phase"] for t in found["timings"]["torch"]} == {"first call", "kernel"}
+    phases = {t["phase"] for t in found["timings"]["torch"]}
+    assert phases - {"compilation"} == {"answer", "first call", "kernel"}
     assert found["verdicts"]["disagree"] == 0
     assert len(set(found["input_hashes"].values())) == 1
     assert data["absent"] == {"julia": "switched off by --julia off"}

@@ -26,10 +26,12 @@ from numdl_bridge.report.machine_readable import run_as_json
 from numdl_bridge.report.pages import write_pages
 from numdl_bridge.report.table import Table
 from numdl_bridge.report.terminal import as_text
+from numdl_bridge.report.timing_rows import timing_table
+from numdl_bridge.runs.budget import Budget
 from numdl_bridge.runs.runner import run_all
 from numdl_bridge.studies import all_studies
 from numdl_bridge.studies.contract import Quantity
-from numdl_bridge.studies.observation import Observation
+from numdl_bridge.studies.observation import Observation, Timing
 
 pytestmark = pytest.mark.usefixtures("stubs")
 
@@ -215,6 +217,31 @@ def test_figures_are_reproducible_svg_and_absent_without_their_arrays() -> None:
         assert svg(run["stub"]) is None
     finally:
         del DRAWINGS["stub"]
+
+
+def test_a_task_that_was_called_once_says_so_and_what_is_no_task_has_no_row() -> None:
+    stub = result()["stub"]
+    stub.observations["torch"].timings = [
+        Timing("forward", "first call", (0.5,)),
+        Timing("forward", "kernel", (0.1, 0.2, 0.3)),
+        Timing("once", "first call", (0.25,)),
+        Timing("stub", "answer", (2.0,)),
+    ]
+    table = timing_table(stub)
+    assert table.rows == [["forward", "200 ms ± 100.0 ms (100 ms)"], ["once", "250 ms, first call"]]
+    assert any(note.startswith("torch: answer 2.00 s") for note in table.notes)
+
+
+def test_other_tolerances_and_a_missing_julia_are_said() -> None:
+    run = run_all(
+        "stub", engines=engines()[:1], size="quick", budget=Budget(10, {"gradient/x": 1e-3})
+    )
+    text = as_text(*run.values())
+    assert "judged with every tolerance times 10" in text
+    assert "judged with a relative tolerance of 0.001 for gradient/x" in text
+    console = Console(file=io.StringIO(), width=100)
+    console.print(terminal.overview(run))
+    assert "claims hold · without Julia" in console.file.getvalue()
 
 
 def test_a_long_table_is_cut_but_never_a_disagreement() -> None:

@@ -32,7 +32,8 @@ def test_one_study_gives_its_result_with_tables_arrays_and_claims() -> None:
     assert set(result.gradients["pair"]) == {"torch–referee", "julia–referee", "torch–julia"}
     assert list(result.inverses["verdict"]) == ["agree"] * 3
     assert list(result.claims["outcome"]) == ["holds"] * 3
-    assert "12 agree · 3/3 claims hold" in result.summary
+    assert "12 agree · 1/1 claims hold" in result.summary
+    assert repr(result) == "<StudyResult stub: 12 agree · 1/1 claims hold>"
 
 
 def test_several_studies_give_a_mapping_and_settings_go_where_they_belong() -> None:
