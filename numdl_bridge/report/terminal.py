@@ -23,6 +23,9 @@ MOST_ROWS_OF_MANY = 12
 MOST_JUDGED_OF_MANY = 6
 """The same of tables of differences, most rows of which say that all is well."""
 
+SENTENCES = ("Claims", "Published figures")
+"""Tables whose rows are named in words."""
+
 JUDGED = (*rows.KINDS, "Further opinions")
 
 _STYLES = {
@@ -80,7 +83,7 @@ def table_of(table: Table, most: int = MOST_ROWS) -> RenderableType:
         grid.add_column(
             Text(table.title, style="bold not dim") if named else Text(column),
             overflow="fold",
-            no_wrap=(named and table.title != "Claims") or (place == 0 and not titled),
+            no_wrap=(named and table.title not in SENTENCES) or (place == 0 and not titled),
             min_width=None if titled else max(map(len, column.split()), default=1),
         )
     shown = [

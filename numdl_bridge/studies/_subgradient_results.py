@@ -16,8 +16,8 @@ WAYS = {
     "forward": ("torch", "/forward"),
     "Zygote": ("julia", ""),
     "Tracker": ("julia", "/tracker"),
-    "ForwardDiff": ("julia", "/forwarddiff"),
-    "ReverseDiff": ("julia", "/reversediff"),
+    "Forward Diff": ("julia", "/forwarddiff"),
+    "Reverse Diff": ("julia", "/reversediff"),
     "least norm": ("referee", ""),
 }
 """Column: (engine, what follows the case's name)."""
@@ -73,17 +73,21 @@ def results(found: Found, options: Any) -> list[ResultTable]:
     return [
         *_table("Derivatives at kinks, functions of a number", columns, numbers, _NOTE),
         *_table("The same broadcast over an array, where the answer is another", columns, arrays),
-        *_table("Ties and norms: a derivative for each argument", columns, several),
+        *_table("Ties and norms: a derivative for each argument", columns, several, drop="Clarke"),
         *_synonyms(found),
     ]
 
 
 def _table(
-    title: str, columns: Sequence[str], rows: list[list[str | None]], note: str = ""
+    title: str,
+    columns: Sequence[str],
+    rows: list[list[str | None]],
+    note: str = "",
+    drop: str = "",
 ) -> list[ResultTable]:
     """A column nobody has an answer in, and a table without rows, are left out."""
     filled = [r for r in rows if any(r[1:])]
-    kept = [k for k, _ in enumerate(columns, 1) if any(r[k] for r in filled)]
+    kept = [k for k, c in enumerate(columns, 1) if c != drop and any(r[k] for r in filled)]
     if not filled:
         return []
     heads = ["function", *(columns[k - 1] for k in kept)]

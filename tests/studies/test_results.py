@@ -125,7 +125,7 @@ def test_subgradients_are_shown_as_they_are() -> None:
     assert cell(tables, first, "the talk's abs(x)", "Tracker") == "1"
     assert [cell(tables, first, f"|x| at {x}", "Tracker") for x in ("0", "-0")] == ["1", "1"]
     assert [cell(tables, first, f"|x| at {x}", "Zygote") for x in ("0", "-0")] == ["0", "-0"]
-    assert [cell(tables, first, f"|x| at {x}", "ForwardDiff") for x in ("0", "-0")] == ["1", "-1"]
+    assert [cell(tables, first, f"|x| at {x}", "Forward Diff") for x in ("0", "-0")] == ["1", "-1"]
     assert cell(tables, other, "|x| at -0", "Tracker") == "-1"
     assert cell(tables, first, "sqrt(x^2) at ±0", "Zygote") == "nan"
     assert cell(tables, first, "sqrt(x) at -0", "Zygote") == "-inf"
