@@ -55,7 +55,7 @@ def _runs(found: Found, options: Any) -> list[ResultTable]:
         return []
     columns = ["variant", *(["published best", "final"] if printed else [])]
     for engine in engines:
-        columns += [f"{engine} best", "at", "final", "updates"]
+        columns += [f"{engine} best", "at", "final", "done"]
     note = (
         f"best loss, its iteration, the last loss, and updates completed of {options.iterations}: "
         "fewer where the solve broke down"
