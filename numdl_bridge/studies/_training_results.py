@@ -8,6 +8,7 @@ import numpy as np
 
 from ._results import Cell, Found, number, table
 from ._training_claims import published_losses
+from ._training_quantities import UNRESET
 from .contract import Arrays, ResultTable
 
 PUBLISHED = ("rk4", "backsolve/1e-7", "backsolve/1e-2")
@@ -59,6 +60,7 @@ def _runs(found: Found, options: Any) -> list[ResultTable]:
     note = (
         f"best loss, its iteration, the last loss, and updates completed of {options.iterations}: "
         "fewer where the solve broke down"
+        + (f" ({UNRESET} asked of sciml/backsolve)" if options.iterations > UNRESET else "")
     )
     if options.iterations > 147:
         note += "; after about 147 iterations of rk4 rounding decides which of many ends it takes"

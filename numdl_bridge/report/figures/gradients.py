@@ -9,6 +9,7 @@ import numpy as np
 from ...resources import published
 from ...runs.results import StudyResult
 from ...studies._training_claims import published_losses
+from ...studies._training_quantities import asked
 from ...studies._training_results import PUBLISHED, losses, variants
 from .style import Values, colour, legend_beside
 
@@ -66,7 +67,7 @@ def training(figure: Any, result: StudyResult, values: Values) -> None:
         run = losses(whose, name)
         dashes = "-" if number < 7 else "--"
         label = f"{name}{by}"
-        if run.size <= last:
+        if run.size <= asked(name, options):
             # What comes after was never computed: the curve ends, and a mark says that it does.
             label += f", broke down at {run.size - 1}"
             axes.semilogy(
