@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+from typing import Any
 
 from ...errors import EngineError
 
@@ -40,6 +42,96 @@ class WorkerDiedError(EngineError):
 
 class WorkerGarbageError(EngineError):
     """What arrived from the worker was not a message; it was ended."""
+
+
+def refused(function: str, error: Exception) -> EngineError:
+    """Of what was to be sent, something cannot cross; no byte was written."""
+    return EngineError(
+        f"what was to be sent to Julia's {function} does not cross: {error}",
+        "arrays of numbers, and arguments of None, bool, int, float, str, list, dict",
+        "convert it first",
+    )
+
+
+def timed_out(function: str, timeout: float | None) -> WorkerTimeoutError:
+    """A call that reached its limit of `timeout` seconds."""
+    return WorkerTimeoutError(
+        f"Julia's {function} took longer than its limit of {timeout:g} s and was ended",
+        "an answer within that time",
+        "raise the limit, or make the problem smaller; what was computed before is kept",
+    )
+
+
+def died(function: str, code: int, words: str) -> WorkerDiedError:
+    """The process ended with `code` (negative: a signal), having printed `words` last."""
+    return WorkerDiedError(
+        f"Julia ended ({_how(code)}) while answering {function}" + _quoted(words),
+        "an answer",
+        "run it again; if it ends again the lines quoted say why",
+    )
+
+
+def garbled(function: str, error: Exception, words: str) -> WorkerGarbageError:
+    """What arrived was no message."""
+    return WorkerGarbageError(
+        f"the Julia worker answered {function} with {error}" + _quoted(words),
+        "a message",
+        "run `numdl julia status`; something else may write to the worker's pipe",
+    )
+
+
+def not_ready(error: EngineError) -> JuliaMissingError:
+    """The process ended before it had said that it was ready."""
+    return JuliaMissingError(
+        error.got.replace("while answering start", "before it was ready"),
+        "a worker that reports ready",
+        remedy_for(error.got),
+    )
+
+
+def unfit_start(facts: dict[str, Any], protocol: int, version: str) -> JuliaMissingError | None:
+    """Why a process that answered cannot be used; None where it can.
+
+    **Arguments:**
+
+    - `facts`: its first message.
+    - `protocol`, `version`: those of this package.
+    """
+    if facts["kind"] == "error":
+        return JuliaMissingError(
+            f"Julia did not start: {shorten(facts['message'])}",
+            facts.get("expected") or "a Julia with the packages of NumDLBridge",
+            facts.get("remedy") or remedy_for(facts["message"]),
+        )
+    wrong = [
+        f"{what} {got}, this package has {ours}"
+        for what, got, ours in (
+            ("the worker speaks protocol", facts.get("protocol"), protocol),
+            ("its NumDLBridge.jl is version", facts.get("NumDLBridge"), version),
+        )
+        if got != ours
+    ]
+    if not wrong:
+        return None
+    return JuliaMissingError(
+        "; ".join(wrong),
+        "the Julia package and the Python package from one release",
+        "remove NumDLBridge from the Julia project, so that the copy that comes with this "
+        "package is used, or install the matching release",
+    )
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _quoted(words: str) -> str:
+    return f'; it printed last: "{words}"' if words else ""
 
 
 def shorten(text: str) -> str:

@@ -33,7 +33,6 @@ mixes with the messages.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -50,12 +49,14 @@ from ...version import __version__
 from . import frames
 from .failure import (
     JuliaFunctionError,
-    JuliaMissingError,
     WorkerDiedError,
     WorkerGarbageError,
-    WorkerTimeoutError,
-    remedy_for,
-    shorten,
+    died,
+    garbled,
+    not_ready,
+    refused,
+    timed_out,
+    unfit_start,
 )
 from .process import END_SECONDS, Process, Progress, Watch, close_pipes, end, spawn
 from .settings import Settings, resolve
@@ -198,11 +199,7 @@ class Worker:
             raise self._garbled(process, function, error) from None
         except _RefusedError as error:
             # Refused before a byte was written: the process is as it was.
-            raise EngineError(
-                f"what was to be sent to Julia's {function} does not cross: {error}",
-                "arrays of numbers, and arguments of None, bool, int, float, str, list, dict",
-                "convert it first",
-            ) from None
+            raise refused(function, error) from None
         except BaseException:  # Ctrl-C: what the process goes on to send would answer nobody.
             self._discard()
             raise
@@ -256,11 +253,7 @@ class Worker:
         process.kill()
         words = process.last_words()
         self._discard()
-        return WorkerGarbageError(
-            f"the Julia worker answered {function} with {error}" + _quoted(words),
-            "a message",
-            "run `numdl julia status`; something else may write to the worker's pipe",
-        )
+        return garbled(function, error, words)
 
     def _died(self, process: Process, function: str, timeout: float | None) -> EngineError:
         """The exception for a process that is gone, by our watch or otherwise."""
@@ -272,16 +265,8 @@ class Worker:
         words = process.last_words()
         self._discard()
         if process.out_of_time:
-            return WorkerTimeoutError(
-                f"Julia's {function} took longer than its limit of {timeout:g} s and was ended",
-                "an answer within that time",
-                "raise the limit, or make the problem smaller; what was computed before is kept",
-            )
-        return WorkerDiedError(
-            f"Julia ended ({_how(code)}) while answering {function}" + _quoted(words),
-            "an answer",
-            "run it again; if it ends again the lines quoted say why",
-        )
+            return timed_out(function, timeout)
+        return died(function, code, words)
 
     # -- start ------------------------------------------------------------------------------------
 
@@ -302,39 +287,15 @@ class Worker:
             error = self._died(process, "start", self.start_timeout)
             if process.popen.returncode < 0 and not process.out_of_time:
                 raise error from None  # Killed, not failed: worth another try.
-            raise JuliaMissingError(
-                error.got.replace("while answering start", "before it was ready"),
-                "a worker that reports ready",
-                remedy_for(error.got),
-            ) from None
+            raise not_ready(error) from None
         except frames.GarbageError as garbage:
             raise self._garbled(process, "start", garbage) from None
         except BaseException:
             self._discard()
             raise
-        if facts["kind"] == "error":
+        if unfit := unfit_start(facts, protocol=frames.PROTOCOL, version=__version__):
             self._discard()
-            raise JuliaMissingError(
-                f"Julia did not start: {shorten(facts['message'])}",
-                facts.get("expected") or "a Julia with the packages of NumDLBridge",
-                facts.get("remedy") or remedy_for(facts["message"]),
-            )
-        wrong = [
-            f"{what} {got}, this package has {ours}"
-            for what, got, ours in (
-                ("the worker speaks protocol", facts.get("protocol"), frames.PROTOCOL),
-                ("its NumDLBridge.jl is version", facts.get("NumDLBridge"), __version__),
-            )
-            if got != ours
-        ]
-        if wrong:
-            self._discard()
-            raise JuliaMissingError(
-                "; ".join(wrong),
-                "the Julia package and the Python package from one release",
-                "remove NumDLBridge from the Julia project, so that the copy that comes with this "
-                "package is used, or install the matching release",
-            )
+            raise unfit
         self.facts = {k: v for k, v in facts.items() if k not in ("kind", "id", "protocol")}
         self.progress(f"Julia: ready after {time.perf_counter() - began:.1f} s")
 
@@ -356,16 +317,3 @@ class _RefusedError(Exception):
 
 def _julia_command() -> list[str]:
     return [sys.executable, "-P", "-m", f"{__package__}.worker_main"]
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"
-
-
-def _quoted(words: str) -> str:
-    return f'; it printed last: "{words}"' if words else ""
