@@ -21,8 +21,9 @@ MOST_CALLS = 5
 REVERSE_COST = 5.0
 """A gradient by reverse mode costs about as much as this many evaluations."""
 
-SOLVE_COST = 3.0
-"""A solve and reverse mode through its steps, beside the evaluations of the right-hand side."""
+SOLVE_COST = 15.0
+"""A solve and reverse mode through its steps, beside the evaluations of the right-hand side: for 80
+states the sums of a step and its backward pass cost more than what they are sums of."""
 
 
 def one_call(seconds: Mapping[str, float]) -> list[Timing]:
