@@ -117,6 +117,7 @@ def run_all(
     else:
         plan = Plan(names, size, settings, julia, device, threads, timings, Budget.of(budget))  # type: ignore[arg-type]
         chosen = plan.studies()
+        _refuse_bad_inputs(chosen)
         store = None
     slots = (
         Slots(list(engines))
@@ -140,6 +141,17 @@ def _refuse_with_resume(named: list[str], plan: Plan, also: Mapping[str, Any]) -
             "nothing: a resumed run takes them from its manifest",
             "leave them out, or start a new run",
         )
+
+
+def _refuse_bad_inputs(chosen: Sequence[tuple[Study, Options]]) -> None:
+    """Bad input is told before anything begins that takes seconds; a defect waits its turn."""
+    for study, options in chosen:
+        try:
+            check_finite(study.name, study.inputs(options))
+        except NumDLError:
+            raise
+        except Exception:
+            continue
 
 
 def _sayer(watch: Watch) -> Callable[[str], None]:
