@@ -13,10 +13,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from numdl_bridge.engines.base import plain_options, sort_answer
+from numdl_bridge.engines.base import sort_answer
 from numdl_bridge.errors import EngineError
 from numdl_bridge.studies import all_studies
-from numdl_bridge.studies.contract import Claim, Decision, Options, Quantity, Study, input_hash
+from numdl_bridge.studies.contract import (
+    Claim,
+    Decision,
+    Options,
+    Quantity,
+    Study,
+    input_hash,
+    plain_options,
+)
 from numdl_bridge.studies.observation import Observation, Unavailable
 
 

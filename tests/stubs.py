@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from numdl_bridge.engines.base import plain_options, sort_answer
+from numdl_bridge.engines.base import sort_answer
 from numdl_bridge.studies.contract import (
     Arrays,
     Claim,
@@ -22,6 +22,7 @@ from numdl_bridge.studies.contract import (
     Study,
     Term,
     input_hash,
+    plain_options,
 )
 from numdl_bridge.studies.observation import Observation, Timing, Unavailable
 

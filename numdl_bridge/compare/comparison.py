@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..errors import BadInputError
-from ..studies.contract import Options, Quantity, Study
+from ..studies.contract import Options, Quantity, Study, plain_options
 from ..studies.observation import Observation
 from .budget import REFEREE, Side, budget_terms, proven_radius, tolerance_of
 from .claims import ClaimResult, PublishedResult, check_claims, compare_published
@@ -136,7 +136,7 @@ def compare_study(
     )
     return Comparison(
         study=study.name,
-        options=_plain(options),
+        options=plain_options(options),
         differences=tuple(scoring.differences()),
         claims=check_claims(study, options, observed),
         published=compare_published(study, options, observed),
@@ -222,7 +222,7 @@ class _Scoring:
                 f"{right} received {other.input_hash[:12]}"
             )
         for observation in (one, other):
-            if _plain(observation.options) != _plain(self.options):
+            if plain_options(observation.options) != plain_options(self.options):
                 return f"{observation.engine} answered for other options: {observation.options}"
         return None
 
@@ -233,11 +233,6 @@ def _pairs(engines: tuple[str, ...]) -> list[tuple[str, str]]:
     with_referee = [(e, REFEREE) for e in others] if REFEREE in engines else []
     among = [(a, b) for i, a in enumerate(others) for b in others[i + 1 :]]
     return with_referee + among
-
-
-def _plain(options: Any) -> dict[str, Any]:
-    """As it reads back from JSON: a tuple and a list of the same numbers are the same option."""
-    return msgspec.json.decode(msgspec.json.encode(options))
 
 
 def _place(engine: str) -> tuple[int, str]:

@@ -6,7 +6,7 @@ An engine's answer to a study is a module of its own, `engines/<engine>/<study>.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -82,13 +82,3 @@ def sort_answer(
     values = {k: np.asarray(v) for k, v in answer.items() if not isinstance(v, Unavailable)}
     reasons = {k: v.reason for k, v in answer.items() if isinstance(v, Unavailable)}
     return values, reasons
-
-
-def plain_options(options: Options) -> dict[str, Any]:
-    """The options as JSON reads them back: so they are hashed, kept and sent to Julia.
-
-    Lists where the options have tuples, so that what was kept equals what is asked again.
-    """
-    import msgspec
-
-    return msgspec.json.decode(msgspec.json.encode(options))

@@ -19,7 +19,7 @@ import numpy as np
 from .. import resources
 from ..compare import Comparison, compare_study
 from ..errors import BadInputError, EngineError
-from ..studies.contract import Options, Quantity, Study, input_hash
+from ..studies.contract import Options, Quantity, Study, input_hash, plain_options
 from ..studies.observation import Observation
 from .inputs import common_precision
 
@@ -99,7 +99,7 @@ class Question:
         return Observation(
             study=self.name,
             engine=engine,
-            options=msgspec.to_builtins(self.options),
+            options=plain_options(self.options),
             input_hash=self.input_hash,
             values={k: np.asarray(v) for k, v in values.items()},
             unavailable=dict(unavailable or {}),

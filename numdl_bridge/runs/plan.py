@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
-import msgspec
-
 from ..compare.budget import check_overrides
 from ..errors import BadInputError, UnknownNameError, nearest
 from ..studies import all_studies, get_study
-from ..studies.contract import Options, Size, Study
+from ..studies.contract import Options, Size, Study, plain_options
 from .budget import Budget
 
 SECONDS = {"quick": 0.3, "default": 2.0, "full": 20.0}
@@ -43,7 +41,7 @@ class Plan:
 
     def plain(self) -> dict[str, Any]:
         """As a manifest keeps it and JSON reads it back."""
-        return msgspec.json.decode(msgspec.json.encode(asdict(self)))
+        return plain_options(asdict(self))
 
     @classmethod
     def read(cls, manifest: Mapping[str, Any]) -> Plan:

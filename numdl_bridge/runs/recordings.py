@@ -17,10 +17,9 @@ import numpy as np
 from .. import resources
 from ..compare import formatting
 from ..compare.metrics import relative
-from ..engines.base import plain_options
 from ..errors import BadInputError, EngineError, TamperedError
 from ..studies import get_study
-from ..studies.contract import Arrays, Options, Study, input_hash
+from ..studies.contract import Arrays, Options, Study, input_hash, plain_options
 from ..studies.observation import Observation
 from .files import sha256
 from .observations import load_observation, save_observation

@@ -12,9 +12,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..engines.base import Engine, Stopwatch, plain_options
+import numpy as np
+
+from ..engines.base import Engine, Stopwatch
 from ..errors import BadInputError, EngineError, NumDLError
-from ..studies.contract import Options, Study, check_finite, input_hash
+from ..studies.contract import Options, Study, check_finite, input_hash, plain_options
 from .asking import Asking, Drawn, in_words
 from .budget import Budget
 from .events import Event, RunInterrupted, Watch
@@ -117,8 +119,8 @@ def run_all(
     else:
         plan = Plan(names, size, settings, julia, device, threads, timings, Budget.of(budget))  # type: ignore[arg-type]
         chosen = plan.studies()
-        _refuse_bad_inputs(chosen)
         store = None
+    inputs, defects = _draw(chosen)
     slots = (
         Slots(list(engines))
         if engines is not None
@@ -128,7 +130,7 @@ def run_all(
     )
     store = store or RunStore.create(_asked(plan), folder)
     with closing(slots):
-        return _Run(store, plan, slots, watch).everything(chosen)
+        return _Run(store, plan, slots, watch, defects).everything(chosen, inputs)
 
 
 def _refuse_with_resume(named: list[str], plan: Plan, also: Mapping[str, Any]) -> None:
@@ -143,15 +145,24 @@ def _refuse_with_resume(named: list[str], plan: Plan, also: Mapping[str, Any]) -
         )
 
 
-def _refuse_bad_inputs(chosen: Sequence[tuple[Study, Options]]) -> None:
-    """Bad input is told before anything begins that takes seconds; a defect waits its turn."""
+def _draw(
+    chosen: Sequence[tuple[Study, Options]],
+) -> tuple[dict[str, dict[str, np.ndarray]], list[NumDLError]]:
+    """Every study's inputs by its name, and the defects of those that could not draw theirs.
+
+    Before anything begins that takes seconds: bad input is told at once. A defect in one study's
+    own code must not cost the others.
+    """
+    inputs, defects = {}, []
     for study, options in chosen:
         try:
-            check_finite(study.name, study.inputs(options))
+            inputs[study.name] = study.inputs(options)
+            check_finite(study.name, inputs[study.name])
         except NumDLError:
             raise
-        except Exception:
-            continue
+        except Exception as error:
+            defects.append(_defect(study, error))
+    return inputs, defects
 
 
 def _sayer(watch: Watch) -> Callable[[str], None]:
@@ -168,17 +179,28 @@ def _asked(plan: Plan) -> dict[str, Any]:
 
 
 class _Run:
-    """One run in progress: draw everything, ask everybody, then time, compare and keep.
+    """One run in progress: keep what was drawn, ask everybody, then time, compare and keep.
 
     Nothing is timed before the last engine has answered: what else computes would be in the figure.
     """
 
-    def __init__(self, store: RunStore, plan: Plan, slots: Slots, watch: Watch) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        plan: Plan,
+        slots: Slots,
+        watch: Watch,
+        errors: Sequence[NumDLError],
+    ) -> None:
         self.store, self.plan, self.slots, self.watch = store, plan, slots, watch
-        self.errors: list[NumDLError] = []
+        self.errors = list(errors)
         self.asking = Asking(store, watch, self.errors)
 
-    def everything(self, chosen: Sequence[tuple[Study, Options]]) -> RunResult:
+    def everything(
+        self,
+        chosen: Sequence[tuple[Study, Options]],
+        inputs: Mapping[str, dict[str, np.ndarray]],
+    ) -> RunResult:
         self.watch(Event("start", text=str(self.store.path), total=len(chosen)))
         for line in self.slots.notes:
             self.watch(Event("note", text=line))
@@ -188,10 +210,11 @@ class _Run:
         self.store.set_status("running", absent=self.slots.absent, notes=notes)
         results: dict[str, StudyResult] = {}
         try:
-            drawn: list[Drawn] = []
-            for number, (study, options) in enumerate(chosen, 1):
-                with self._sparing(study):
-                    drawn.append(self._draw(number, study, options))
+            drawn = [
+                self._keep(number, study, options, inputs[study.name])
+                for number, (study, options) in enumerate(chosen, 1)
+                if study.name in inputs
+            ]
             self.asking.all(self.slots.engines, drawn, len(chosen))
             for d in drawn:
                 with self._sparing(d.study):
@@ -211,7 +234,7 @@ class _Run:
 
     @contextmanager
     def _sparing(self, study: Study) -> Iterator[None]:
-        """A defect in one study's own code (its draw, say) must not cost the next."""
+        """A defect in one study's own code (its claims, say) must not cost the next."""
         try:
             yield
         except NumDLError:
@@ -219,9 +242,9 @@ class _Run:
         except Exception as error:
             self.errors.append(_defect(study, error))
 
-    def _draw(self, number: int, study: Study, options: Options) -> Drawn:
-        inputs = study.inputs(options)
-        check_finite(study.name, inputs)
+    def _keep(
+        self, number: int, study: Study, options: Options, inputs: dict[str, np.ndarray]
+    ) -> Drawn:
         digest = input_hash(inputs)
         self.store.save_inputs(study.name, plain_options(options), inputs, digest)
         return Drawn(number, study, options, inputs, digest)

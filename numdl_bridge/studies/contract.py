@@ -232,6 +232,14 @@ class Study:
         return arrays
 
 
+def plain_options(options: Any) -> dict[str, Any]:
+    """Options as JSON reads them back: so they are hashed, kept, sent to Julia and compared.
+
+    Lists where the options have tuples, so that what was kept equals what is asked again.
+    """
+    return msgspec.json.decode(msgspec.json.encode(options))
+
+
 def check_finite(study: str, inputs: Arrays) -> None:
     """Raise `BadInputError` when an input holds NaN or Inf; called by the runner and by engines."""
     for name, value in inputs.items():

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from stub_study import StubEngine
 
-from numdl_bridge.engines.base import plain_options
 from numdl_bridge.errors import BadInputError, TamperedError, UnknownNameError
 from numdl_bridge.runs.store import Failure, RunStore, find_run
-from numdl_bridge.studies.contract import input_hash
+from numdl_bridge.studies.contract import input_hash, plain_options
 from numdl_bridge.studies.observation import Timing
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import EngineError
-from ...studies.contract import Arrays, Options, Study, check_finite
+from ...studies.contract import Arrays, Options, Study, check_finite, plain_options
 from ...studies.observation import Observation, Timing, Unavailable
-from ..base import plain_options, sort_answer
+from ..base import sort_answer
 from .failure import JuliaMissingError, WorkerDiedError, WorkerGarbageError
 from .process import Progress
 from .readiness import Readiness, readiness

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import EngineError
-from ...studies.contract import Arrays, Options, Study, check_finite, input_hash
+from ...studies.contract import Arrays, Options, Study, check_finite, input_hash, plain_options
 from ...studies.observation import Observation
-from ..base import plain_options, sort_answer
+from ..base import sort_answer
 from .number import Ball, midpoint, radius
 
 # A library's tanh or exp may be a few units in the last place off where a ball's is off by one.

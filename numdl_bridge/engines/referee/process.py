@@ -20,9 +20,8 @@ from typing import Any, BinaryIO, cast
 
 from ...errors import EngineError, NumDLError
 from ...studies import get_study
-from ...studies.contract import Arrays, Options, Study
+from ...studies.contract import Arrays, Options, Study, plain_options
 from ...studies.observation import Observation
-from ..base import plain_options
 from . import RefereeEngine
 
 END_SECONDS = 5.0

@@ -20,9 +20,9 @@ import psutil
 import torch
 
 from ...errors import BadInputError, EngineError
-from ...studies.contract import Arrays, Options, Study, check_finite, input_hash
+from ...studies.contract import Arrays, Options, Study, check_finite, input_hash, plain_options
 from ...studies.observation import Observation, Timing, Unavailable
-from ..base import plain_options, sort_answer
+from ..base import sort_answer
 from .compiled import Kernel, noting_kernels
 from .provenance import provenance
 from .threads import intraop_threads
