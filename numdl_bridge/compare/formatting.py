@@ -43,6 +43,20 @@ def size(value: float | None) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def three(value: float) -> str:
+    """Three significant digits, zeros kept: `0.0344`, `1734`, `1.50e-5`."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    # To three digits first: 9999.9 has five places, and 0.0099996 belongs to 0.01.
+    rounded = float(f"{value:.2e}") if abs(value) < 999.5 else value
+    if 0.01 <= abs(rounded) < 999.5:
+        return f"{value:.{2 - math.floor(math.log10(abs(rounded)))}f}"
+    if 999.5 <= abs(value) < 9999.5:
+        return f"{value:.0f}"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
 def digits(value: float | None) -> str:
     """Decimal digits agreed, rounded down: a digit that is half right is not agreed."""
     return NOTHING if value is None else f"{math.floor(value * 10) / 10:.1f}"

@@ -26,6 +26,11 @@ def own_error(info: Any) -> bool:
 __tracebackhide__ = own_error
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says that says anything."""
+    return next((line for line in str(error).splitlines() if line.strip()), "(no message)")
+
+
 def check_common(name: Any, rtol: Any, seed: Any) -> None:
     """Raise `BadInputError` for a name, tolerance or seed that is none."""
     if name is not None and not (isinstance(name, str) and name.strip()):

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ..errors import BadInputError, EngineError
-from .checks import own_error
+from .checks import first_line, own_error
 from .inputs import PRECISIONS, check_finite, common_precision
 from .mirror.layer import reverse_axes
-from .mirror.trace import check_module, record_steps
+from .mirror.trace import check_module, record_steps, types_of
 from .ode_problem import loss_value
 
 __tracebackhide__ = own_error
@@ -66,10 +66,9 @@ def first_output(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> tor
         with torch.no_grad():
             output = copy.deepcopy(module)(*given)
     except Exception as error:
-        shapes = ", ".join(f"{x.dtype} {tuple(x.shape)}" for x in inputs)
         raise EngineError(
-            f"your module raised {type(error).__name__}: {_first_line(error)}",
-            f"a module that takes these inputs: {shapes}",
+            f"your module raised {type(error).__name__}: {first_line(error)}",
+            f"a module that takes these inputs: {types_of(inputs)}",
             "call it by hand with them to see the traceback",
         ) from error
     if not isinstance(output, torch.Tensor):
@@ -89,10 +88,6 @@ def first_output(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> tor
             )
     check_finite("the output of your module", output.numpy())
     return output
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), "(no message)")
 
 
 def torch_values(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..compare import SEVERITY, Difference, formatting
+from ..compare.verdicts import Verdict
 from ..runs.results import StudyResult
 from .table import MARKS
 
@@ -25,7 +26,7 @@ def cell(d: Difference) -> str:
     if d.verdict == "unavailable":
         return mark
     if d.relative is None:
-        return f"not comparable {mark}" if d.reason != "equal to the last bit" else f"= {mark}"
+        return f"not comparable {mark}" if _incomparable(d) else f"= {mark}"
     if d.relative == 0:
         # Of two values that differ in nothing else, `worst_index` names a zero of the other sign.
         return f"= {mark}" if d.worst_index is None else f"±0 {mark}"
@@ -65,14 +66,15 @@ def value(result: StudyResult, name: str, engine: str) -> str:
     return f"‖{formatting.number(float(np.linalg.norm(finite)), 6)}‖{odd}"
 
 
+def _incomparable(d: Difference) -> bool:
+    """Whether no number says how far the two are apart (another shape, NaN on one side)."""
+    return d.relative is None and d.reason != "equal to the last bit"
+
+
 def _relative(d: Difference) -> float:
     """For the order alone: what is not comparable comes first."""
-    return (
-        float("inf")
-        if d.relative is None and d.reason != "equal to the last bit"
-        else (d.relative or 0.0)
-    )
+    return float("inf") if _incomparable(d) else d.relative or 0.0
 
 
-def _gravest_first(count: tuple[str, int]) -> int:
-    return -SEVERITY[count[0]]  # type: ignore[index]
+def _gravest_first(count: tuple[Verdict, int]) -> int:
+    return -SEVERITY[count[0]]

@@ -81,7 +81,7 @@ def _common(told: list[_Facts]) -> _Facts:
 def _facts(observation: Observation) -> _Facts:
     return {
         k: str(v)
-        for k, v in sorted(observation.provenance.items(), key=_language_first)
+        for k, v in observation.provenance.items()
         if isinstance(v, str | int | float) and k not in _MACHINERY
     }
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from ..compare.formatting import NOTHING
+from ..compare import formatting
 from ..runs.results import StudyResult
 from ..studies.contract import ResultTable
 from .table import Table
@@ -37,20 +35,9 @@ def _table(found: ResultTable) -> Table:
 def entry(cell: str | float | None) -> str:
     """Text as it is, whole numbers whole, others to three significant digits: `0.0344`, `1734`."""
     if cell is None:
-        return NOTHING
+        return formatting.NOTHING
     if isinstance(cell, str):
         return cell
     if isinstance(cell, int | np.integer):
         return str(cell)
-    cell = float(cell)
-    if cell == 0 or not math.isfinite(cell):
-        return f"{cell:g}"
-    # To three digits first: 9999.9 has five places, and 0.0099996 belongs to 0.01.
-    rounded = float(f"{cell:.2e}") if abs(cell) < 999.5 else cell
-    if 0.01 <= abs(rounded) < 999.5:
-        places = 2 - math.floor(math.log10(abs(rounded)))
-        return f"{cell:.{places}f}"
-    if 999.5 <= abs(cell) < 9999.5:
-        return f"{cell:.0f}"
-    mantissa, exponent = f"{cell:.2e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
+    return formatting.three(float(cell))

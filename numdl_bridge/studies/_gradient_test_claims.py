@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import resources
+from ._results import cosine, relative
 from .contract import Arrays, Claim, Decision, Published
 
 _SLIDE = "the talk, Case 3, Example: Gradient Test Disc->Diff"
@@ -35,11 +36,6 @@ def slope(E1: np.ndarray, first: int, last: int) -> float:
     """Least-squares slope of log2 E1 against log2 h from h = 2^-first to 2^-last."""
     level = np.arange(first, last + 1)
     return float(np.polyfit(-level, np.log2(np.asarray(E1, dtype=float)[level - 1]), 1)[0])
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the angle between two gradients."""
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def claims(options: Any) -> list[Claim]:
@@ -206,8 +202,8 @@ def _backsolve(k: int) -> Claim:
 
     def check(values: Arrays, options: Any) -> Decision:
         g, reference, back = (np.asarray(values[n], dtype=float) for n in names)
-        c, off = cosine(g, reference), float(np.linalg.norm(back - np.array([2.0, 0.0])))
-        error = float(np.linalg.norm(g - reference) / np.linalg.norm(reference))
+        c, error = cosine(g, reference), relative(g, reference)
+        off = float(np.linalg.norm(back - np.array([2.0, 0.0])))
         figure = f"cosine {c:.4f}, relative error {error:.1e}, u(0) off by {off:.1e}"
         if k == 0:
             return Decision(c > 0.9999 and off < 1e-6, figure)
@@ -235,7 +231,7 @@ def _formulation(iterates: tuple[int, ...]) -> Claim:
             errors = []
             for k in iterates:
                 g, r = values[f"gradient/{m}/1e-7/{k}"], values[f"gradient/reference/{k}"]
-                errors.append(float(np.linalg.norm(g - r) / np.linalg.norm(r)))
+                errors.append(relative(g, r))
             worst[m] = max(errors)
         figure = ", ".join(f"{m} {e:.1e}" for m, e in worst.items())
         return Decision(max(worst.values()) < 1e-2, f"largest relative errors: {figure}")

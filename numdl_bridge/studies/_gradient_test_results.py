@@ -40,7 +40,10 @@ def _errors(found: Found, options: Any) -> list[ResultTable]:
                 of = f"gradient/reference/{k}"
                 reference = next((v[of] for v in [values, *others] if of in v), None)
                 gradient = values.get(f"gradient/{name}/{k}")
-                cells += [relative(gradient, reference), cosine(gradient, reference)]
+                if gradient is None or reference is None:
+                    cells += [None, None]
+                else:
+                    cells += [relative(gradient, reference), cosine(gradient, reference)]
             if any(c is not None for c in cells):
                 rows[way] = cells
         return rows

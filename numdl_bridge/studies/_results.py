@@ -107,18 +107,14 @@ def order(errors: np.ndarray | None, k: int) -> float | None:
     return math.log2(before / after) if before / after > 0 else None
 
 
-def relative(found: np.ndarray | None, reference: np.ndarray | None) -> float | None:
+def relative(found: np.ndarray, reference: np.ndarray) -> float:
     """|found - reference| / |reference|."""
-    if found is None or reference is None:
-        return None
     with np.errstate(all="ignore"):
         return float(np.linalg.norm(found - reference) / np.linalg.norm(reference))
 
 
-def cosine(found: np.ndarray | None, reference: np.ndarray | None) -> float | None:
+def cosine(found: np.ndarray, reference: np.ndarray) -> float:
     """Of the angle between two gradients."""
-    if found is None or reference is None:
-        return None
     x, y = found.ravel(), reference.ravel()
     with np.errstate(all="ignore"):
         return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)))

@@ -14,6 +14,9 @@ _COLUMNS = {
     "backsolve/1e-7": "loss_neural_ode_tol_1e-7",
     "backsolve/1e-2": "loss_neural_ode_tol_1e-2",
 }
+PUBLISHED = tuple(_COLUMNS)
+"""Variants whose losses the talk's frames print."""
+
 _NAMES = {
     "rk4": "RK4, discretised first",
     "backsolve/1e-7": "the un-reset backsolve at 1e-7",

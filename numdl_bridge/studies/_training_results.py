@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 
 from ._results import Cell, Found, number, table
-from ._training_claims import published_losses
-from ._training_quantities import UNRESET
+from ._training_claims import PUBLISHED, published_losses
+from ._training_quantities import ITERATES, UNRESET, WAYS
 from .contract import Arrays, ResultTable
-
-PUBLISHED = ("rk4", "backsolve/1e-7", "backsolve/1e-2")
-"""Variants whose losses the talk's frames print."""
 
 _NOT_VARIANTS = ("agreed", "proven")
 _START = (2.0, 0.0)
@@ -81,8 +78,6 @@ def _run(run: np.ndarray) -> list[Cell]:
 
 
 def _gradients(found: Found, options: Any) -> list[ResultTable]:
-    from ._training_quantities import ITERATES, WAYS
-
     def build(values: Arrays) -> dict[Any, list[Cell]]:
         if not any(f"error/{way}" in values for way in WAYS):
             return {}

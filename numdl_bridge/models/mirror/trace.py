@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.passes.shape_prop import ShapeProp
 
 from ...errors import BadInputError, EngineError
-from ..checks import own_error
+from ..checks import first_line, own_error
 from .activations import ELEMENTWISE
 from .errors import CannotMirrorError
 from .functions import FUNCTIONS
@@ -183,13 +183,17 @@ def _propagate(
             ShapeProp(graph, fake_mode=fake).propagate(*(fake.from_tensor(x) for x in example))
     except Exception as error:
         cause = error.__cause__ or error
-        words = next((line for line in str(cause).splitlines() if line.strip()), "no message")
-        shapes = ", ".join(f"{x.dtype} {tuple(x.shape)}" for x in example)
+        words = first_line(cause)
         raise EngineError(
             f"{type(module).__name__} does not take this example: {type(cause).__name__}: {words}",
-            f"a module that takes {shapes}",
+            f"a module that takes {types_of(example)}",
             "call it by hand with the example to see the traceback",
         ) from error
+
+
+def types_of(example: Sequence[torch.Tensor]) -> str:
+    """`torch.float64 (5, 1, 8, 8), torch.int64 (5,)`."""
+    return ", ".join(f"{x.dtype} {tuple(x.shape)}" for x in example)
 
 
 def wrapped(module: torch.nn.Module) -> torch.nn.Module:

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...resources import published
 from ...runs.results import StudyResult
-from ...studies._training_claims import published_losses
+from ...studies._training_claims import PUBLISHED, published_losses
 from ...studies._training_quantities import asked
-from ...studies._training_results import PUBLISHED, losses, variants
+from ...studies._training_results import losses, variants
 from .style import Values, colour, legend_beside
 
 _REMAINDERS = ("rk4", "backsolve/1e-7", "backsolve/1e-2", "interpolation/1e-7")
